@@ -1,0 +1,40 @@
+"""Time as DESIGN §3 wants it: the camera's own time is naive, everything of ours is aware UTC."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Annotated
+from zoneinfo import ZoneInfo
+
+from pydantic import AfterValidator
+
+
+def _require_aware(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        raise ValueError("a UTC time must carry its zone; naive times are the camera's own")
+    return value.astimezone(UTC)
+
+
+def _require_naive(value: datetime) -> datetime:
+    if value.tzinfo is not None:
+        raise ValueError("the camera's own time carries no zone")
+    return value
+
+
+UtcTime = Annotated[datetime, AfterValidator(_require_aware)]
+CameraTime = Annotated[datetime, AfterValidator(_require_naive)]
+
+
+def now() -> datetime:
+    """The present, aware."""
+    return datetime.now(UTC)
+
+
+def camera_time_to_utc(captured_at: datetime, time_zone: str, clock_correction_s: float = 0.0) -> datetime:
+    """The camera's own naive time, corrected and read in the deployment's IANA zone, as UTC.
+
+    An ambiguous local time (DST going back) is read as the earlier one, as `fold=0` says.
+
+    Raises:
+        zoneinfo.ZoneInfoNotFoundError: the zone is not an IANA name.
+    """
+    corrected = captured_at + timedelta(seconds=clock_correction_s)
+    return corrected.replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)

@@ -1,0 +1,37 @@
+"""The kinds of things that go wrong (DESIGN §4). What happens next depends on the kind alone: see `retry.py`."""
+
+
+class VarangerError(Exception):
+    """Base of everything we raise on purpose."""
+
+
+class BadMessage(VarangerError):
+    """A message that no retry can mend: malformed, unknown type, impossible content. Goes to the dead letters."""
+
+
+class DependencyDown(VarangerError):
+    """Broker, store, database or model server does not answer. Pause, back off, do not count an attempt."""
+
+
+class StoreFault(VarangerError):
+    """The store answered with bytes that are not the recorded ones. Retried, never a reason for quarantine."""
+
+
+class ObjectMissing(VarangerError):
+    """No object under that key."""
+
+
+class Unroutable(VarangerError):
+    """A message that no queue is bound for: a fault of the topology, raised rather than lost."""
+
+
+class ModelFault(VarangerError):
+    """A model answered with something that breaks the model contract, or cannot be loaded."""
+
+
+class ReleaseInvalid(VarangerError):
+    """A release bundle whose manifest or files do not hold together; the message names field and fix."""
+
+
+class RevisionUnknown(VarangerError):
+    """The catalog's schema is not the one this code was written for."""

@@ -1,0 +1,55 @@
+"""`ObjectStore`: bytes under keys, durable once acknowledged."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class StoredObject:
+    """What the store knows of one object."""
+
+    key: str
+    bytes: int
+    modified_at: datetime
+    """Aware UTC."""
+
+
+class ObjectStore(Protocol):
+    """Keys are `/`-separated, of `[A-Za-z0-9._=-]` and at most 512 characters. Opened by `open_object_store(url)`.
+
+    Every method raises DependencyDown where the store does not answer or refuses for reasons of its own
+    (wrong credentials too: pausing beats losing), and ValueError for a malformed key.
+    """
+
+    async def put(self, key: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> None:
+        """Store the bytes, or a local file's bytes, replacing what was there. Durable on return, never half visible."""
+
+    async def get(self, key: str) -> bytes:
+        """The whole object. Raises ObjectMissing."""
+
+    async def fetch(self, key: str, path: Path) -> None:
+        """Write the object to a local file with memory independent of its size. Raises ObjectMissing."""
+
+    def stream(self, key: str, *, chunk_bytes: int = 1 << 18) -> AsyncIterator[bytes]:
+        """The object in chunks. Raises ObjectMissing, before the first chunk."""
+
+    async def copy(self, source: str, target: str) -> None:
+        """Server-side copy, replacing the target; the same bytes twice is the same as once. Raises ObjectMissing."""
+
+    async def head(self, key: str) -> StoredObject | None:
+        """What is there, or None."""
+
+    async def delete(self, key: str) -> None:
+        """Remove; nothing happens where there is nothing."""
+
+    def list(self, prefix: str) -> AsyncIterator[StoredObject]:
+        """Every object whose key starts with `prefix`, in key order."""
+
+    async def ping(self) -> None:
+        """Raises DependencyDown where the store or its bucket does not answer."""
+
+    async def close(self) -> None:
+        """Let threads and connections go."""
