@@ -4,7 +4,7 @@
 |---|---|---|
 | `BadMessage` | dead letter with its reason, at once | – |
 | `DependencyDown` | the consumer pauses and tries the same delivery again, ever more slowly | no |
-| anything else | a copy with attempt + 1 waits in a retry queue (5, 30, 300 s), then runs alone; then dead letter | yes |
+| anything else | a copy with attempt + 1 waits in a retry queue (5, 30, 300 s), runs alone; then dead letter | yes |
 """
 
 from dataclasses import dataclass

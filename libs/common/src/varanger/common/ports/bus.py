@@ -77,7 +77,7 @@ class Bus(Protocol):
         """
 
     async def publish_raw(self, queue: str, body: bytes, headers: dict[str, str]) -> None:
-        """Put a body, whatever it is, straight into one queue, confirmed: replay of a dead letter that is no envelope."""
+        """Put a body, whatever it is, straight into one queue, confirmed (replay of a dead letter)."""
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, prefetch: int) -> Subscription:
         """Hand out at most `prefetch` unended deliveries at a time; survives reconnects."""
