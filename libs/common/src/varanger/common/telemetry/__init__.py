@@ -1,0 +1,1 @@
+"""Logs, metrics, health and trace context: the same for every process."""
