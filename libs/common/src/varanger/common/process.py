@@ -8,9 +8,10 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
 import structlog
+from varanger.common.adapters import open_bus, open_object_store, open_predictor
 from varanger.common.consumer import Consumer
 from varanger.common.errors import DependencyDown
 from varanger.common.ports.bus import Bus
@@ -56,7 +57,7 @@ class Service:
 
 
 class Wiring:
-    """Opens each adapter once, waits until it answers, and closes it at the end. Shared by all services of a process."""
+    """Opens each adapter once, waits until it answers, closes it at the end. Shared by all services of a process."""
 
     def __init__(self, settings: Settings, stack: AsyncExitStack, stop: asyncio.Event) -> None:
         self.settings = settings
