@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 import structlog
+
 from varanger.common.errors import BadMessage, DependencyDown
 from varanger.common.messages import Envelope
 from varanger.common.ports.bus import Bus, Delivery, Subscription

@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Self
 from uuid import UUID
 
 from pydantic import Field, SerializeAsAny, ValidationError
+
 from varanger.common.clock import CameraTime, UtcTime, now
 from varanger.common.errors import BadMessage
 from varanger.common.ids import new_id

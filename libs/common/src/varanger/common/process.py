@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import structlog
+
 from varanger.common.adapters import open_bus, open_object_store, open_predictor
 from varanger.common.consumer import Consumer
 from varanger.common.errors import DependencyDown

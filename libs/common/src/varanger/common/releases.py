@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
+
 from varanger.common.errors import ReleaseInvalid
 from varanger.common.words import Confidence, Frozen, ReleaseId, Sha256
 

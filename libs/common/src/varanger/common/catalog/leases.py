@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from sqlalchemy import case, or_, update
 from sqlmodel import col
+
 from varanger.common.catalog.database import Catalog
 from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import Lease

@@ -8,6 +8,7 @@ from alembic.config import Config
 from sqlalchemy import create_engine, text
 from sqlalchemy.engine import Connection
 from sqlalchemy.exc import OperationalError
+
 from varanger.common.catalog.migrations import HEAD
 from varanger.common.errors import DependencyDown
 

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlmodel import SQLModel, col
+
 from varanger.common.catalog.database import WriteSession
 from varanger.common.catalog.tables import Inbox, MediaHistory, Outbox
 from varanger.common.messages import Envelope

@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import BigInteger, DateTime, Index, LargeBinary, text
 from sqlmodel import Field, SQLModel
+
 from varanger.common.catalog.columns import Json, UtcDateTime
 from varanger.common.clock import now
 from varanger.common.ids import new_id
@@ -96,7 +97,7 @@ class Upload(SQLModel, table=True):
     incoming_key: str
     lane: str
     state: str
-    """`MediaState`, computed by the recorder from what is known (`recorder/state.py`)."""
+    """`MediaState`, computed by the recorder from what is known (`domain/media_state.py`)."""
     duplicate_of: UUID | None = None
     job_id: UUID | None = None
     traceparent: str | None = None
@@ -139,7 +140,7 @@ class Media(SQLModel, table=True):
     flags: list[str] = Field(default_factory=list, sa_type=Json)
     private: bool = False
     label: str | None = None
-    """Label, confidence, route and release of the prediction that is shown (`recorder/shown.py`)."""
+    """Label, confidence, route and release of the prediction that is shown (`domain/shown_answer.py`)."""
     confidence: float | None = None
     route: str | None = None
     release_id: str | None = None

@@ -5,6 +5,7 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.common.words import Sha256
 
 UInt8Images = NDArray[np.uint8]

@@ -9,6 +9,7 @@ from typing import Any
 
 import uvicorn
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
 from varanger.common.errors import DependencyDown
 
 Check = Callable[[], Awaitable[None]]

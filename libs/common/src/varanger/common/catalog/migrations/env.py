@@ -2,6 +2,7 @@
 
 from alembic import context
 from sqlmodel import SQLModel
+
 from varanger.common.catalog import tables
 
 assert tables  # noqa: S101 - imported so that SQLModel.metadata holds every table

@@ -1,0 +1,108 @@
+"""Everything the recorder must know of a set of media, read in five queries, and their state computed again."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Self
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+
+from varanger.api.domain.media_state import Known, media_state
+from varanger.api.domain.shown_answer import shown_prediction
+from varanger.common.catalog.database import WriteSession
+from varanger.common.catalog.tables import (
+    DeadLetterRow,
+    Media,
+    PredictionRow,
+    Project,
+    Promotion,
+    Quarantine,
+    Upload,
+)
+from varanger.common.clock import now
+from varanger.common.words import Purpose
+
+
+@dataclass
+class KnownMedia:
+    """The rows of some media, locked for this transaction in a fixed order, so that two recorders never deadlock."""
+
+    uploads: dict[UUID, Upload]
+    media: dict[UUID, Media]
+    quarantined: dict[UUID, Quarantine]
+    predictions: dict[UUID, dict[tuple[str, int], PredictionRow]]
+    dead: set[UUID]
+    projects: dict[str, Project]
+    promoted_at: dict[tuple[str, str], str] = field(default_factory=dict)
+
+    @classmethod
+    async def read(cls, session: WriteSession, media_ids: Iterable[UUID]) -> Self:
+        """Read and lock."""
+        ids = sorted(set(media_ids))
+        uploads = await session.scalars(
+            select(Upload).where(col(Upload.media_id).in_(ids)).order_by(col(Upload.media_id)).with_for_update()
+        )
+        media = await session.scalars(select(Media).where(col(Media.media_id).in_(ids)))
+        quarantined = await session.scalars(select(Quarantine).where(col(Quarantine.media_id).in_(ids)))
+        rows = await session.scalars(select(PredictionRow).where(col(PredictionRow.media_id).in_(ids)))
+        predictions: dict[UUID, dict[tuple[str, int], PredictionRow]] = defaultdict(dict)
+        for row in rows:
+            predictions[row.media_id][(row.release_id, row.frame_number)] = row
+        dead = await session.scalars(
+            select(col(DeadLetterRow.media_id)).where(
+                col(DeadLetterRow.media_id).in_(ids), col(DeadLetterRow.replayed_at).is_(None)
+            )
+        )
+        known = cls(
+            uploads={row.media_id: row for row in uploads},
+            media={row.media_id: row for row in media},
+            quarantined={row.media_id: row for row in quarantined},
+            predictions=predictions,
+            dead={media_id for media_id in dead if media_id is not None},
+            projects={},
+        )
+        await known._read_projects(session)
+        return known
+
+    async def _read_projects(self, session: WriteSession) -> None:
+        names = sorted({upload.project_id for upload in self.uploads.values()})
+        projects = await session.scalars(select(Project).where(col(Project.project_id).in_(names)))
+        self.projects = {project.project_id: project for project in projects}
+        last = await session.execute(
+            select(col(Promotion.project_id), col(Promotion.release_id), func.max(col(Promotion.promoted_at)))
+            .where(col(Promotion.project_id).in_(names))
+            .group_by(col(Promotion.project_id), col(Promotion.release_id))
+        )
+        self.promoted_at = {(project, release): str(at) for project, release, at in last}
+
+    def settle(self, media_id: UUID) -> None:
+        """Compute the media's state and shown answer again from its rows."""
+        upload = self.uploads[media_id]
+        rows = list(self.predictions[media_id].values())
+        intake = {row.state for row in rows if row.purpose == Purpose.INTAKE}
+        answered = any(row.state == "classified" and row.purpose != Purpose.SHADOW for row in rows)
+        media = self.media.get(media_id)
+        upload.state = media_state(
+            Known(
+                duplicate=upload.duplicate_of is not None,
+                stored=media is not None,
+                quarantined=media_id in self.quarantined,
+                dead=media_id in self.dead,
+                intake_requested="requested" in intake,
+                intake_classified=answered,
+                intake_failed="failed" in intake,
+            )
+        )
+        upload.progress_at = now()
+        if media is not None:
+            self._show(media, rows)
+
+    def _show(self, media: Media, rows: list[PredictionRow]) -> None:
+        promoted = {row.release_id: self.promoted_at.get((media.project_id, row.release_id), "") for row in rows}
+        shown = shown_prediction(rows, promoted)
+        if isinstance(shown, PredictionRow):
+            media.label, media.confidence = shown.label, shown.confidence
+            media.route, media.release_id = shown.route, shown.release_id
+        media.private = media.private or any(row.private for row in rows)

@@ -1,0 +1,148 @@
+"""The recorder: facts become rows. In any order, any number of times, a batch in one transaction.
+
+Raising on a batch makes the consumer run each message alone, so one bad row never stops the others.
+"""
+
+from collections.abc import Sequence
+
+from varanger.api import SERVICE
+from varanger.api.application.known_media import KnownMedia
+from varanger.api.application.request_classification import request_intake
+from varanger.api.domain.shown_answer import Beats
+from varanger.common.catalog.database import Catalog, WriteSession
+from varanger.common.catalog.queues import remember, take_new
+from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Quarantine
+from varanger.common.clock import now
+from varanger.common.consumer import Handler
+from varanger.common.errors import BadMessage
+from varanger.common.messages import Envelope, MediaClassified, MediaFailed, MediaQuarantined, MediaStored
+
+Fact = MediaStored | MediaQuarantined | MediaClassified | MediaFailed
+
+
+def fact_recorder(catalog: Catalog) -> Handler:
+    """The handler of the recorder's queues."""
+
+    async def record(envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
+        async with catalog.writing() as session:
+            new = await take_new(session, SERVICE, envelopes)
+            fresh = {e.message_id: e for e in envelopes if e.message_id in new}
+            facts = [(envelope, _fact(envelope)) for envelope in fresh.values()]
+            known = await KnownMedia.read(session, [fact.media_id for _, fact in facts])
+            for envelope, fact in facts:
+                if fact.media_id not in known.uploads:
+                    raise BadMessage(f"media_id: no upload {fact.media_id} is known")
+                _record(session, known, envelope, fact)
+                known.settle(fact.media_id)
+        return ()
+
+    return record
+
+
+def _fact(envelope: Envelope) -> Fact:
+    if isinstance(envelope.payload, MediaStored | MediaQuarantined | MediaClassified | MediaFailed):
+        return envelope.payload
+    raise BadMessage(f"type: the recorder takes no {envelope.type}")
+
+
+def _record(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: Fact) -> None:
+    match fact:
+        case MediaStored():
+            _stored(session, known, envelope, fact)
+        case MediaQuarantined():
+            _quarantined(session, known, envelope, fact)
+        case MediaClassified():
+            _classified(session, known, envelope, fact)
+        case MediaFailed():
+            _failed(session, known, envelope, fact)
+
+
+def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaStored) -> None:
+    if fact.media_id in known.media:
+        return
+    metadata = fact.metadata
+    media = Media(
+        project_id=envelope.project_id,
+        captured_at=metadata.captured_at,
+        capture_method=metadata.capture_method,
+        make=metadata.make,
+        model=metadata.model,
+        serial_number=metadata.serial_number,
+        exif_data=metadata.exif_data,
+        reader=metadata.reader,
+        flags=list(fact.flags),
+        **fact.model_dump(exclude={"metadata", "flags"}),
+    )
+    session.add(media)
+    known.media[fact.media_id] = media
+    remember(session, media.project_id, media.media_id, "stored", envelope.producer, name=media.name)
+    release_id = known.projects[envelope.project_id].release_id
+    if release_id is not None:
+        request_intake(
+            session,
+            known,
+            media,
+            release_id=release_id,
+            lane=envelope.lane,
+            traceparent=envelope.traceparent,
+        )
+
+
+def _quarantined(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaQuarantined) -> None:
+    if fact.media_id in known.media or fact.media_id in known.quarantined:
+        return
+    row = Quarantine(project_id=envelope.project_id, **fact.model_dump())
+    session.add(row)
+    known.quarantined[fact.media_id] = row
+    remember(session, row.project_id, row.media_id, "quarantined", envelope.producer, reason=row.reason)
+
+
+def _classified(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaClassified) -> None:
+    row = _answer_row(session, known, envelope, fact)
+    if not Beats(True, envelope.attempt).over(Beats(row.state == "classified", row.attempt)):
+        return
+    prediction = fact.prediction
+    row.state, row.attempt, row.reason = "classified", envelope.attempt, None
+    row.label, row.confidence, row.route = prediction.label, prediction.confidence, prediction.route
+    row.private, row.answer = prediction.private, prediction.model_dump(mode="json")
+    row.producer, row.answered_at, row.progress_at = envelope.producer, now(), now()
+    remember(
+        session,
+        envelope.project_id,
+        fact.media_id,
+        "classified",
+        envelope.producer,
+        release=fact.release_id,
+        label=prediction.label,
+        confidence=prediction.confidence,
+    )
+
+
+def _failed(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaFailed) -> None:
+    row = _answer_row(session, known, envelope, fact)
+    if row.state == "classified" or envelope.attempt < row.attempt:
+        return
+    row.state, row.attempt, row.reason = "failed", envelope.attempt, fact.reason
+    row.producer, row.answered_at, row.progress_at = envelope.producer, now(), now()
+    remember(session, envelope.project_id, fact.media_id, "failed", envelope.producer, reason=fact.reason)
+
+
+def _answer_row(
+    session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaClassified | MediaFailed
+) -> PredictionRow:
+    frame = NO_FRAME if fact.frame_number is None else fact.frame_number
+    row = known.predictions[fact.media_id].get((fact.release_id, frame))
+    if row is None:
+        row = PredictionRow(
+            media_id=fact.media_id,
+            release_id=fact.release_id,
+            frame_number=frame,
+            project_id=envelope.project_id,
+            purpose=fact.purpose,
+            state="requested",
+            lane=envelope.lane,
+            job_id=envelope.job_id,
+        )
+        session.add(row)
+        known.predictions[fact.media_id][(fact.release_id, frame)] = row
+    return row

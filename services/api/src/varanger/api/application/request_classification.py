@@ -1,0 +1,103 @@
+"""Asking for an answer: a prediction row in state `requested` and a command in the outbox, in one transaction."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import exists, select
+from sqlmodel import col
+
+from varanger.api import PRODUCER, SERVICE
+from varanger.api.application.known_media import KnownMedia
+from varanger.common.catalog.database import Catalog, WriteSession
+from varanger.common.catalog.queues import send
+from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Project, Upload
+from varanger.common.messages import ClassificationRequested, Envelope
+from varanger.common.words import Lane, Purpose
+
+CHUNK = 500
+
+
+def request_intake(
+    session: WriteSession, known: KnownMedia, media: Media, *, release_id: str, lane: str, traceparent: str | None
+) -> None:
+    """Ask for the intake answer of one stored media, unless it was asked for or answered already."""
+    if known.predictions[media.media_id]:
+        return
+    upload = known.uploads[media.media_id]
+    row = PredictionRow(
+        media_id=media.media_id,
+        release_id=release_id,
+        frame_number=NO_FRAME,
+        project_id=media.project_id,
+        purpose=Purpose.INTAKE,
+        state="requested",
+        lane=lane,
+        job_id=upload.job_id,
+    )
+    session.add(row)
+    known.predictions[media.media_id][(release_id, NO_FRAME)] = row
+    send(session, SERVICE, [command(media, row, traceparent)])
+
+
+def command(media: Media, row: PredictionRow, traceparent: str | None) -> Envelope:
+    """The command that asks for a prediction row's answer."""
+    payload = ClassificationRequested(
+        media_id=media.media_id,
+        release_id=row.release_id,
+        purpose=Purpose(row.purpose),
+        key=media.key,
+        view_key=media.view_key,
+        sha256=media.sha256,
+        frame_number=None if row.frame_number == NO_FRAME else row.frame_number,
+    )
+    return Envelope.wrap(
+        payload,
+        project_id=media.project_id,
+        producer=PRODUCER,
+        lane=Lane(row.lane),
+        job_id=row.job_id,
+        traceparent=traceparent,
+    )
+
+
+async def request_waiting(catalog: Catalog, project_id: str | None = None) -> int:
+    """Ask for every stored media that waited for a release; how many were asked for. Idempotent, in chunks."""
+    asked = 0
+    while True:
+        async with catalog.writing() as session:
+            found = await _waiting(session, project_id)
+            known = await KnownMedia.read(session, found)
+            for media_id in found:
+                media = known.media[media_id]
+                release_id = known.projects[media.project_id].release_id
+                if release_id is not None:
+                    upload = known.uploads[media_id]
+                    request_intake(
+                        session,
+                        known,
+                        media,
+                        release_id=release_id,
+                        lane=upload.lane,
+                        traceparent=upload.traceparent,
+                    )
+                    known.settle(media_id)
+        asked += len(found)
+        if len(found) < CHUNK:
+            return asked
+
+
+async def _waiting(session: WriteSession, project_id: str | None) -> Sequence[UUID]:
+    query = (
+        select(col(Media.media_id))
+        .join(Project, col(Project.project_id) == col(Media.project_id))
+        .join(Upload, col(Upload.media_id) == col(Media.media_id))
+        .where(
+            col(Project.release_id).is_not(None),
+            ~exists().where(col(PredictionRow.media_id) == col(Media.media_id)),
+        )
+        .order_by(col(Media.media_id))
+        .limit(CHUNK)
+    )
+    if project_id is not None:
+        query = query.where(col(Media.project_id) == project_id)
+    return (await session.scalars(query)).all()
