@@ -2,6 +2,7 @@
 
 from varanger.fieldsim.files.truth import read_season, write_truth
 from varanger.fieldsim.files.yolo import write_yolo
+from varanger.fieldsim.large import twelve_megapixel
 from varanger.fieldsim.main import draw_season
 from varanger.fieldsim.plan import DEFAULT_SETUPS, FAULT_KINDS, CameraSetup, FaultKind, SeasonPlan
 from varanger.fieldsim.season import Season, SimulatedDeployment, SimulatedFault, SimulatedMedia, TrueBox
@@ -25,6 +26,7 @@ __all__ = [
     "TrueBox",
     "draw_season",
     "read_season",
+    "twelve_megapixel",
     "write_truth",
     "write_yolo",
 ]

@@ -72,13 +72,14 @@ def flash_light(random: np.random.Generator, site: Site) -> Light:
 
 
 @lru_cache(maxsize=1)
-def _grain_tile() -> Field:
+def grain_tile() -> Field:
+    """One sheet of standard normal noise [1400, 1600], made once; all grain is a window of it."""
     return np.random.default_rng(20250601).standard_normal((1400, 1600), dtype=np.float32)
 
 
 def grain(random: np.random.Generator, size: tuple[int, int], strength: float) -> Field:
     """Sensor noise float32 [height, width, 1]: a random window of one stored sheet, for speed."""
-    tile = _grain_tile()
+    tile = grain_tile()
     top = int(random.integers(tile.shape[0] - size[1] + 1))
     left = int(random.integers(tile.shape[1] - size[0] + 1))
     return tile[top : top + size[1], left : left + size[0], None] * np.float32(strength)
