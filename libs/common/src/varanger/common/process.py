@@ -13,7 +13,6 @@ from typing import Any, Protocol, TypeVar
 import structlog
 
 from varanger.common.adapters import open_bus, open_object_store, open_predictor
-from varanger.common.consumer import Consumer
 from varanger.common.errors import DependencyDown
 from varanger.common.ports.bus import Bus
 from varanger.common.ports.objects import ObjectStore
@@ -46,6 +45,16 @@ class Loop:
     every_s: float
 
 
+class Takes(Protocol):
+    """Something that takes from queues: `Consumer`, or the recorder of dead letters."""
+
+    async def start(self) -> None:
+        """Begin. Raises DependencyDown where the bus is away."""
+
+    async def stop(self) -> None:
+        """Take nothing new, finish what is in hand, give the rest back."""
+
+
 @dataclass
 class Service:
     """What one process does."""
@@ -53,7 +62,7 @@ class Service:
     name: str
     progress: Progress
     checks: Mapping[str, Check] = field(default_factory=dict)
-    consumers: Sequence[Consumer] = ()
+    consumers: Sequence[Takes] = ()
     loops: Sequence[Loop] = ()
 
 

@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image
+
 from varanger.fieldsim.drawing.light import grain_tile
 from varanger.fieldsim.drawing.noise import Bytes
 from varanger.fieldsim.drawing.site import draw_site

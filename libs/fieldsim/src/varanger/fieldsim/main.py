@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Final
 
 import numpy as np
+
 from varanger.fieldsim.drawing.figure import Actor, enter, step
 from varanger.fieldsim.drawing.light import Light, day_light, flash_light
 from varanger.fieldsim.drawing.scene import Frame, Scene
@@ -95,9 +96,7 @@ class _Camera:
         frames = draw_event(event, self._site, strip_rows(self._setup), random)
         for index, frame in enumerate(frames):
             at = event.begins + index * _BURST_PAUSE + timedelta(milliseconds=int(random.integers(1000)))
-            shot = Shot(
-                self._setup, self._deployment.camera_id, at, event.method, index + 1, len(event.shows)
-            )
+            shot = Shot(self._setup, self._deployment.camera_id, at, event.method, index + 1, len(event.shows))
             self._last = encode(frame.pixels, shot)
             counts = Counter(box.taxon for box in frame.boxes)
             yield SimulatedMedia(
@@ -162,9 +161,7 @@ def _deployment(plan: SeasonPlan, number: int, events: tuple[PlannedEvent, ...])
     latest = max((event.begins for event in events if event.site == number), default=start)
     end = max(start + timedelta(days=season_days(plan)), latest + timedelta(days=1))
     serial = f"FS{plan.seed % 1000:03d}{number + 1:05d}"
-    return SimulatedDeployment(
-        name, location, serial, setup.model, setup.name, plan.time_zone, start, end, folder=name
-    )
+    return SimulatedDeployment(name, location, serial, setup.model, setup.name, plan.time_zone, start, end, folder=name)
 
 
 def _plan_odd(plan: SeasonPlan, events: tuple[PlannedEvent, ...]) -> dict[int, list[_Odd]]:

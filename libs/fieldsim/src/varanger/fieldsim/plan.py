@@ -116,9 +116,7 @@ class SeasonPlan:
             raise ValueError("seed and images must not be negative; sites, days and setups at least one")
         shortest, longest = self.burst_length
         if not 1 <= shortest <= longest:
-            raise ValueError(
-                f"burst_length must be an ordered pair of positive numbers, not {self.burst_length}"
-            )
+            raise ValueError(f"burst_length must be an ordered pair of positive numbers, not {self.burst_length}")
         self._check_faults()
         self._check_weights()
 

@@ -8,6 +8,7 @@ from datetime import datetime, time, timedelta
 from typing import Final
 
 import numpy as np
+
 from varanger.fieldsim.plan import SeasonPlan
 from varanger.fieldsim.season import CaptureMethod
 from varanger.fieldsim.species import SPECIES
@@ -117,9 +118,7 @@ def _time_lapse(plan: SeasonPlan, tastes: np.ndarray, random: np.random.Generato
         yield _event(site, "timeLapse", actors, (bool(actors),))
 
 
-def _event(
-    site: int, method: CaptureMethod, actors: tuple[str, ...], shows: tuple[bool, ...]
-) -> PlannedEvent:
+def _event(site: int, method: CaptureMethod, actors: tuple[str, ...], shows: tuple[bool, ...]) -> PlannedEvent:
     return PlannedEvent(site, 0, method, actors, shows, datetime.min)
 
 

@@ -11,6 +11,7 @@ from itertools import count
 from uuid import uuid4
 
 import structlog
+
 from varanger.common.adapters import bus_headers
 from varanger.common.errors import DependencyDown, Unroutable
 from varanger.common.messages import Envelope

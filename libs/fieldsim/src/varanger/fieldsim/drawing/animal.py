@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from varanger.fieldsim.drawing.brush import Brush, Paint, Point
 from varanger.fieldsim.drawing.look import Look
 
@@ -51,15 +52,11 @@ def draw_animal(brush: Brush, look: Look, pose: Pose, random: np.random.Generato
 
 
 def _paint(colour: Paint, pose: Pose, lift: float = 0.0) -> Paint:
-    values = [
-        int(min(255, max(4, value + fade + lift))) for value, fade in zip(colour, pose.fade, strict=True)
-    ]
+    values = [int(min(255, max(4, value + fade + lift))) for value, fade in zip(colour, pose.fade, strict=True)]
     return values[0], values[1], values[2]
 
 
-def _leg(
-    brush: Brush, look: Look, pose: Pose, joint: Point, phase: float, *, lift: float, hind: bool
-) -> None:
+def _leg(brush: Brush, look: Look, pose: Pose, joint: Point, phase: float, *, lift: float, hind: bool) -> None:
     swing = pose.step * float(np.sin(phase))
     raised = max(0.0, pose.step * float(np.cos(phase))) * 0.22 * look.leg
     bend = -0.14 if hind else 0.05
@@ -90,9 +87,7 @@ def _tail(brush: Brush, look: Look, pose: Pose, hip_y: float) -> None:
     brush.limb(joints[4:], [widths[4], widths[5] * 0.9], _paint(look.tail_tip, pose))
 
 
-def _trunk(
-    brush: Brush, look: Look, pose: Pose, heights: tuple[float, float], random: np.random.Generator
-) -> None:
+def _trunk(brush: Brush, look: Look, pose: Pose, heights: tuple[float, float], random: np.random.Generator) -> None:
     hip_y, shoulder_y = heights
     h, m, s = look.hip, look.middle, look.shoulder
     middle_y = (hip_y + shoulder_y) / 2
@@ -156,9 +151,7 @@ def _head(brush: Brush, look: Look, pose: Pose, shoulder_y: float) -> None:
     brush.blob(eye, size, size, (255, 255, 255) if pose.night else (16, 12, 12))
 
 
-def _ear(
-    brush: Brush, look: Look, pose: Pose, crown: Point, tilt: float, *, forward: float, paint: Paint
-) -> None:
+def _ear(brush: Brush, look: Look, pose: Pose, crown: Point, tilt: float, *, forward: float, paint: Paint) -> None:
     angle = tilt + 2.05 - forward
     root = (crown[0] + look.head * 0.75 * np.cos(angle), crown[1] + look.head * 0.75 * np.sin(angle))
     along = [

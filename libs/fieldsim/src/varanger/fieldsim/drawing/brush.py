@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image, ImageDraw
+
 from varanger.fieldsim.drawing.noise import Bytes
 
 Point = tuple[float, float]
@@ -62,19 +63,14 @@ class Brush:
         turns = np.linspace(0, 2 * np.pi, 16, endpoint=False)
         cos, sin = np.cos(angle), np.sin(angle)
         xs, ys = across * np.cos(turns), along * np.sin(turns)
-        outline = [
-            (centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos)
-            for x, y in zip(xs, ys, strict=True)
-        ]
+        outline = [(centre[0] + x * cos - y * sin, centre[1] + x * sin + y * cos) for x, y in zip(xs, ys, strict=True)]
         self.shape(outline, paint)
 
     def limb(self, joints: Sequence[Point], widths: Sequence[float], paint: Paint) -> None:
         """A tapering strip along `joints`, `widths[i]` wide at joint i, with round ends."""
         spine = np.asarray(joints, np.float64)
         slope = np.gradient(spine, axis=0)
-        normal = np.stack([-slope[:, 1], slope[:, 0]], 1) / (
-            np.hypot(slope[:, 0], slope[:, 1])[:, None] + 1e-9
-        )
+        normal = np.stack([-slope[:, 1], slope[:, 0]], 1) / (np.hypot(slope[:, 0], slope[:, 1])[:, None] + 1e-9)
         half = np.asarray(widths, np.float64)[:, None] / 2
         left, right = spine + normal * half, spine - normal * half
         self.shape([(float(x), float(y)) for x, y in (*left, *right[::-1])], paint)

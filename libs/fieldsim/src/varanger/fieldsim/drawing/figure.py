@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+
 from varanger.fieldsim.drawing.animal import REACH, Pose, draw_animal
 from varanger.fieldsim.drawing.brush import Brush, Stance
 from varanger.fieldsim.drawing.light import Light

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
+
 from varanger.fieldsim.drawing.noise import Field, fractal_noise, luminance
 from varanger.fieldsim.drawing.site import Site
 
@@ -39,9 +40,7 @@ class Light:
         """Colours [height, width, 3] as this light shows them; [height, width, 1] if it is grey."""
         shade = luminance(colours)[..., None]
         lit = shade if self.grey else (shade + (colours - shade) * np.float32(self.saturation)) * self.tint
-        return np.asarray(
-            lit * (gain * (1 - haze))[..., None] + (haze * self.haze_grey)[..., None], np.float32
-        )
+        return np.asarray(lit * (gain * (1 - haze))[..., None] + (haze * self.haze_grey)[..., None], np.float32)
 
 
 def day_light(random: np.random.Generator, site: Site, hour: float) -> Light:

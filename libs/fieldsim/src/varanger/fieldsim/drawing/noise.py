@@ -50,7 +50,5 @@ def ridge(random: np.random.Generator, width: int, roughness: int) -> Field:
 def luminance(colours: Field) -> Field:
     """Grey values [height, width] of colours [height, width, 3], by the usual weights."""
     return np.asarray(
-        colours[..., 0] * np.float32(0.3)
-        + colours[..., 1] * np.float32(0.59)
-        + colours[..., 2] * np.float32(0.11)
+        colours[..., 0] * np.float32(0.3) + colours[..., 1] * np.float32(0.59) + colours[..., 2] * np.float32(0.11)
     )

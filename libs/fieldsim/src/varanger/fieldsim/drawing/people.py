@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
+
 from varanger.fieldsim.drawing.brush import Brush, Paint
 
 PERSON_REACH: Final = (-0.5, 0.5, -0.05, 1.1)

@@ -8,6 +8,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.fieldsim.drawing.figure import Actor, Figure, draw_figure, lit
 from varanger.fieldsim.drawing.light import Light, grain
 from varanger.fieldsim.drawing.noise import Bytes, Field
@@ -79,9 +80,7 @@ class Scene:
         lines = np.arange(rows)[:, None]
         return self._front[lines, columns], self._site.front_alpha[lines, columns]
 
-    def _place(
-        self, actors: Sequence[Actor], alpha: Field, random: np.random.Generator
-    ) -> list[tuple[Figure, Field]]:
+    def _place(self, actors: Sequence[Actor], alpha: Field, random: np.random.Generator) -> list[tuple[Figure, Field]]:
         """Figures with the alpha that nearer figures, trunks and rocks leave of them, nearest first."""
         if not actors:
             return []
@@ -166,6 +165,4 @@ class Scene:
         y = (rows[:, None] - figure.foot) / (tall / 2)
         x = (columns[None, :] - left - wide / 2) / (wide / 2)
         dark = np.clip(1 - x * x - y * y, 0, 1) * (0.25 if self._light.grey else 0.5)
-        pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] *= (1 - dark)[..., None].astype(
-            np.float32
-        )
+        pixels[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1] *= (1 - dark)[..., None].astype(np.float32)

@@ -7,6 +7,7 @@ from typing import Final
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
+
 from varanger.fieldsim.drawing.noise import Field, fractal_noise, ridge, smooth_noise
 
 Colour = tuple[float, float, float]
@@ -135,9 +136,7 @@ def _stand_trees(
         for _ in range(int(7 + 14 * depth)):  # streaks of bark
             streak = x + random.uniform(-0.8, 0.8) * thick
             start = random.uniform(0, foot)
-            draw.line(
-                [(streak, start), (streak + lean * 30, start + foot * 0.2)], _jitter(random, bark, 16), 1
-            )
+            draw.line([(streak, start), (streak + lean * 30, start + foot * 0.2)], _jitter(random, bark, 16), 1)
         for _ in range(26):
             radius = width * random.uniform(0.008, 0.03) * (0.6 + depth)
             cx, cy = top[0] + random.normal(0, width * 0.045), random.uniform(-0.1, 0.45) * foot
@@ -197,9 +196,7 @@ def _blades(
         draw.line([(start, foot), tip], _jitter(random, colour, 22), thick)
 
 
-def _front_plants(
-    random: np.random.Generator, size: tuple[int, int], biome: Biome
-) -> tuple[Field, Field, int]:
+def _front_plants(random: np.random.Generator, size: tuple[int, int], biome: Biome) -> tuple[Field, Field, int]:
     """Grass and stems just before the lens: premultiplied colour, alpha, first row."""
     width, height = size
     top = int(height * 0.66)
@@ -222,8 +219,5 @@ def _jitter(
 ) -> tuple[int, int, int]:
     """A colour a little lighter or darker, a little off in hue."""
     shift = random.normal(0, spread)
-    values = [
-        min(255, max(0, int(v * scale + shift + s)))
-        for v, s in zip(colour, random.normal(0, 4, 3), strict=True)
-    ]
+    values = [min(255, max(0, int(v * scale + shift + s))) for v, s in zip(colour, random.normal(0, 4, 3), strict=True)]
     return values[0], values[1], values[2]

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Final
 
 from PIL import Image
+
 from varanger.fieldsim.plan import FaultKind
 from varanger.fieldsim.season import Expected
 
@@ -74,8 +75,7 @@ def _png_bomb() -> bytes:
     rows = zlib.compress(b"\0" * (1 + 3 * BOMB_SIDE) * 4, 9)
     chunks = ((b"IHDR", header), (b"IDAT", rows), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body)) for name, body in chunks
     )
 
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final
 
 from PIL import ExifTags, Image, ImageDraw, ImageFont
+
 from varanger.fieldsim.drawing.noise import Bytes
 from varanger.fieldsim.plan import CameraSetup
 from varanger.fieldsim.season import CaptureMethod

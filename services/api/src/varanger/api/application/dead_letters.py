@@ -1,0 +1,135 @@
+"""Dead letters: messages nobody could handle become rows, count as `failed`, and can be replayed."""
+
+import uuid
+from collections.abc import Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlmodel import col
+
+from varanger.api import PRODUCER, SERVICE
+from varanger.api.application.known_media import KnownMedia
+from varanger.common.catalog.database import Catalog, WriteSession
+from varanger.common.catalog.queues import remember
+from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Outbox, PredictionRow
+from varanger.common.clock import now
+from varanger.common.errors import BadMessage
+from varanger.common.ids import new_id
+from varanger.common.messages import (
+    ClassificationRequested,
+    Envelope,
+    MediaClassified,
+    MediaFailed,
+    MediaQuarantined,
+    MediaStored,
+    MediaUploaded,
+)
+from varanger.common.ports.bus import Delivery
+from varanger.common.words import Lane
+
+_NAMESPACE = UUID("6c1f0a56-2f0b-5c56-9d43-6d2f1f3b7a10")
+_OfMedia = (MediaUploaded, MediaStored, MediaQuarantined, ClassificationRequested, MediaClassified, MediaFailed)
+
+
+async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
+    """Write one dead letter as a row; the same one again changes nothing, and one that died after a replay reopens."""
+    headers = delivery.headers
+    queue = headers.get("x-queue", "")
+    row_id = uuid.uuid5(_NAMESPACE, f"{queue}\n{headers.get('x-message-id', '')}\n{delivery.body.hex()}")
+    try:
+        envelope: Envelope | None = Envelope.from_body(delivery.body)
+    except BadMessage:
+        envelope = None
+    async with catalog.writing() as session:
+        row = await session.get(DeadLetterRow, row_id, with_for_update=True)
+        if row is not None and row.replayed_at is None:
+            return
+        if row is None:
+            row = DeadLetterRow(dead_letter_id=row_id, queue=queue, body=delivery.body, reason="")
+            session.add(row)
+        row.headers, row.reason = dict(headers), headers.get("x-reason", "no reason was given")
+        row.died_at, row.replayed_at = now(), None
+        if envelope is None:
+            return
+        row.project_id, row.type = envelope.project_id, envelope.type
+        if isinstance(envelope.payload, _OfMedia):
+            await _mark_failed(session, row, envelope, envelope.payload.media_id)
+
+
+async def _mark_failed(session: WriteSession, row: DeadLetterRow, envelope: Envelope, media_id: UUID) -> None:
+    row.media_id = media_id
+    payload = envelope.payload
+    if isinstance(payload, ClassificationRequested | MediaClassified | MediaFailed):
+        row.release_id = payload.release_id
+    await session.flush()
+    known = await KnownMedia.read(session, [media_id])
+    if media_id not in known.uploads:
+        return
+    prediction = _open_prediction(known, media_id, row.release_id)
+    if prediction is not None:
+        prediction.state, prediction.reason = "failed", f"dead letter: {row.reason}"
+    remember(session, envelope.project_id, media_id, "failed", PRODUCER, queue=row.queue, reason=row.reason)
+    known.settle(media_id)
+
+
+def _open_prediction(known: KnownMedia, media_id: UUID, release_id: str | None) -> PredictionRow | None:
+    row = known.predictions[media_id].get((release_id or "", NO_FRAME))
+    return row if row is not None and row.state == "requested" else None
+
+
+async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) -> int:
+    """Send dead letters to the queues they died in again, first attempt; their media return to `pending`.
+
+    Returns:
+        How many were sent; one that was replayed before is left alone.
+    """
+    sent = 0
+    for dead_letter_id in dead_letter_ids:
+        async with catalog.writing() as session:
+            row = await session.get(DeadLetterRow, dead_letter_id, with_for_update=True)
+            if row is None or row.replayed_at is not None:
+                continue
+            row.replayed_at = now()
+            session.add(
+                Outbox(
+                    message_id=new_id(),
+                    project_id=row.project_id,
+                    owner=SERVICE,
+                    lane=Lane.LIVE,
+                    type=row.type,
+                    body=row.body,
+                    raw_queue=row.queue,
+                )
+            )
+            sent += 1
+            if row.media_id is not None:
+                await _mark_pending(session, row, row.media_id, by)
+    return sent
+
+
+async def _mark_pending(session: WriteSession, row: DeadLetterRow, media_id: UUID, by: str) -> None:
+    await session.flush()
+    known = await KnownMedia.read(session, [media_id])
+    if media_id not in known.uploads:
+        return
+    prediction = known.predictions[media_id].get((row.release_id or "", NO_FRAME))
+    if prediction is not None and prediction.state == "failed":
+        prediction.state, prediction.reason, prediction.progress_at = "requested", None, now()
+    remember(session, row.project_id, media_id, "replayed", by, queue=row.queue)
+    known.settle(media_id)
+
+
+async def open_dead_letters(
+    catalog: Catalog, project_id: str | None = None, limit: int = 1000
+) -> Sequence[DeadLetterRow]:
+    """Dead letters that were not replayed, oldest first; `project_id` None: all."""
+    query = (
+        select(DeadLetterRow)
+        .where(col(DeadLetterRow.replayed_at).is_(None))
+        .order_by(col(DeadLetterRow.died_at))
+        .limit(limit)
+    )
+    if project_id is not None:
+        query = query.where(col(DeadLetterRow.project_id) == project_id)
+    async with catalog.reading() as session:
+        return (await session.scalars(query)).all()
