@@ -3,9 +3,9 @@
 
     python3 deploy/local/services.py up | status | env | down
 
-`up` uses what already answers at the configured URLs; else starts it from this machine's own programs, which it
-installs where it may (root on Debian); else starts containers; else says in one sentence what to do. `down` stops
-only what `up` started. Needs nothing but Python's standard library.
+`up` uses what already answers at the configured URLs; else starts it from this machine's own programs, which
+it installs where it may (root on Debian); else starts containers; else says in one sentence what to do.
+`down` stops only what `up` started. Needs nothing but Python's standard library.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import fcntl
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -24,7 +25,7 @@ from local_services import compose, debian
 from local_services.address import Address
 from local_services.object_store import ObjectStore
 from local_services.postgresql import PostgreSQL
-from local_services.processes import Failed, wait_until
+from local_services.processes import ServiceError, wait_until
 from local_services.rabbitmq import RabbitMQ
 from local_services.service import LocalService
 from local_services.triton import Triton
@@ -35,7 +36,9 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     """Run one command; 0 when everything asked for is there."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("command", choices=("up", "down", "status", "env"))
     parser.add_argument("--only", nargs="+", choices=[s.name for s in SERVICES], help="these services alone")
     arguments = parser.parse_args()
@@ -67,7 +70,7 @@ def up(state: Path, services: list[LocalService]) -> int:
         try:
             found.update(variables(service, start_here(service)))
             complaints.pop(service.name, None)
-        except (Failed, RuntimeError, OSError) as error:
+        except (ServiceError, RuntimeError, OSError) as error:
             complaints[service.name] = complaints.get(service.name) or str(error)
             service.stop()
     left = [service for service in missing if service.name in complaints]
@@ -135,7 +138,7 @@ def install(missing: list[LocalService], complaints: dict[str, str]) -> None:
     print(f"installing {' '.join(packages)} ...", flush=True)
     try:
         debian.install(packages)
-    except Failed as error:
+    except ServiceError as error:
         complaints.update({service.name: sentence(service, str(error)) for service in lacking})
 
 
@@ -143,23 +146,23 @@ def start_here(service: LocalService) -> Address:
     """Start a service from this machine's programs, unless its fresh package already did.
 
     Raises:
-        Failed: it cannot be started here; the text says why and what to do.
+        ServiceError: it cannot be started here; the text says why and what to do.
     """
     wanted = wanted_address(service)
     if not wanted.is_loopback:
-        raise Failed(sentence(service, f"nothing answers at {wanted.shown}, which is another machine."))
-    if Path("/run/systemd/system").is_dir() and wait_until(lambda: service.complaint(wanted) is None, 5):
+        raise ServiceError(sentence(service, f"nothing answers at {wanted.shown}, which is another machine"))
+    if Path("/run/systemd/system").is_dir() and wait_until(partial(answers, service, wanted), 5):
         say(service, f"answers at {wanted.shown} (the system runs it)")
         return wanted
     if not service.is_installed():
-        raise Failed(sentence(service, "its programs are not installed and this is not root on Debian."))
+        raise ServiceError(sentence(service, "its programs are not installed and this is not root on Debian"))
     if service.stop():
         say(service, "a half-started earlier run was stopped")
     say(service, "starting ...")
     try:
         address = service.start(wanted)
-    except Failed as error:
-        raise Failed(sentence(service, str(error))) from error
+    except ServiceError as error:
+        raise ServiceError(sentence(service, str(error))) from error
     say(service, f"started at {address.shown}")
     return address
 
@@ -173,15 +176,20 @@ def start_containers(state: Path, left: list[LocalService], complaints: dict[str
     found: dict[str, str] = {}
     try:
         compose.Compose(state).start(here)
-    except Failed as error:
+    except ServiceError as error:
         complaints.update({service.name: sentence(service, str(error)) for service, _ in here})
         return {}
     for service, address in here:
-        if wait_until(lambda s=service, a=address: s.complaint(a) is None, 60):  # type: ignore[misc]
+        if wait_until(partial(answers, service, address), 60):
             say(service, f"started at {address.shown} (container)")
             found.update(variables(service, address))
             del complaints[service.name]
     return found
+
+
+def answers(service: LocalService, address: Address) -> bool:
+    """Whether the service can be used at this address."""
+    return service.complaint(address) is None
 
 
 def wanted_address(service: LocalService) -> Address:
@@ -191,8 +199,12 @@ def wanted_address(service: LocalService) -> Address:
 
 def sentence(service: LocalService, why: str) -> str:
     """One sentence that says what cannot be had, why, and how to get it."""
-    packages = f"as root on Debian install {' '.join(service.packages)}" if service.packages else "use Linux x86-64 with Python 3.11"
-    return f"{service.name} cannot be had: {packages}, or install Docker with `docker compose`, or set {service.variable} to one that runs; {why}"
+    own = f"as root on Debian install {' '.join(service.packages)}"
+    if not service.packages:
+        own = "use Linux with Python 3.11 and its venv module"
+    container = "install Docker with `docker compose`"
+    ways = f"{own}, or {container}, or point {service.variable} to one that runs"
+    return f"{service.name} cannot be had here: {ways}. The reason: {why}"
 
 
 def variables(service: LocalService, address: Address) -> dict[str, str]:

@@ -43,7 +43,7 @@ class Address:
     @property
     def url(self) -> str:
         """The URL as clients take it."""
-        return self._written(self.password)
+        return self._written(quote(self.password, safe=""))
 
     @property
     def shown(self) -> str:
@@ -55,11 +55,10 @@ class Address:
         """Whether a service started on this machine could be the one meant."""
         return self.host in LOOPBACK_HOSTS
 
-    def _written(self, password: str) -> str:
-        login = ""
-        if self.user:
-            secret = f":{password if password == '***' else quote(password, safe='')}" if password else ""
-            login = f"{quote(self.user, safe='')}{secret}@"
+    def _written(self, secret: str) -> str:
+        login = quote(self.user, safe="")
+        if login:
+            login += f":{secret}@" if secret else "@"
         host = f"[{self.host}]" if ":" in self.host else self.host
         place = f"{login}{host}:{self.port}"
         return f"{self.scheme}://{place}/{self.path}" if self.scheme else place

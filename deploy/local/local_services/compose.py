@@ -41,7 +41,7 @@ class Compose:
         """Start containers for these services at these addresses and wait until they are healthy.
 
         Raises:
-            Failed: `docker compose` failed; the text carries the end of its output.
+            ServiceError: `docker compose` failed; the text carries the end of its output.
         """
         settings: dict[str, str] = self._settings()
         for service, address in services:
@@ -77,4 +77,5 @@ class Compose:
         files = [word for path in FILES for word in ("--file", str(path))]
         env_file = ["--env-file", str(DEPLOY / "compose" / ".env.example")]
         project = ["--project-name", "varanger-local-services"]
-        run(["docker", "compose", *project, *env_file, *files, *words], env={**os.environ, **self._settings()})
+        command = ["docker", "compose", *project, *env_file, *files, *words]
+        run(command, env={**os.environ, **self._settings()})

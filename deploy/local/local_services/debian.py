@@ -6,7 +6,7 @@ import os
 import shutil
 from collections.abc import Sequence
 
-from local_services.processes import Failed, run
+from local_services.processes import ServiceError, run
 
 
 def can_install() -> bool:
@@ -18,13 +18,13 @@ def install(packages: Sequence[str]) -> None:
     """Install packages and what they need, nothing more.
 
     Raises:
-        Failed: apt-get failed; the text carries the end of its output.
+        ServiceError: apt-get failed; the text carries the end of its output.
     """
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
     apt = ["apt-get", "-q", "-y", "-o", "DPkg::Lock::Timeout=300", "-o", "Dpkg::Use-Pty=0"]
     try:
         run([*apt, "update"], env=environment)
-    except Failed as error:
+    except ServiceError as error:
         # One unreachable extra source must not matter while Debian's own answers.
         print(f"  apt-get update was not happy; going on with the lists at hand.\n{error}", flush=True)
     run([*apt, "install", "--no-install-recommends", *packages], env=environment)

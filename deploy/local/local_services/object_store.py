@@ -18,7 +18,7 @@ from pathlib import Path
 from local_services import probes
 from local_services.address import Address, first_free_block
 from local_services.processes import (
-    Failed,
+    ServiceError,
     log_tail,
     run,
     start_daemon,
@@ -44,12 +44,15 @@ class ObjectStore(LocalService):
     compose_port = 8333
 
     def complaint(self, address: Address) -> str | None:
+        """List the buckets with a signed request."""
         return probes.object_store(address)
 
     def is_installed(self) -> bool:
+        """Whether every Ceph program is there."""
         return all(find_program(name) is not None for name in PROGRAMS)
 
     def start(self, wanted: Address) -> Address:
+        """Start an empty cluster and its gateway, and make the wanted user."""
         # Ceph wants the gateway's port, two for the monitor (+1, +2) and a range for the OSD (+10 to +40).
         port = first_free_block(wanted.port, (0, 1, 2, *range(10, 41)))
         address = Address("http", "127.0.0.1", port, wanted.user, wanted.password)
@@ -63,6 +66,7 @@ class ObjectStore(LocalService):
         return address
 
     def stop(self) -> bool:
+        """Stop gateway, OSD and monitor; the objects are gone."""
         # The gateway lets open requests end; the in-memory OSD has nothing worth an orderly end.
         gateway = stop_daemon("gateway", self.folder, patience=5)
         osd = stop_daemon("osd", self.folder, with_signal=signal.SIGKILL)
@@ -83,14 +87,16 @@ class ObjectStore(LocalService):
     def _start_monitor(self, port: int) -> None:
         keyring, map_file = str(self.folder / "keyring"), str(self.folder / "monitor-map")
         everything = ("mon", "osd", "mgr")
-        for entity, parts in {"mon.": ("mon",), "client.admin": everything, "client.gateway": everything}.items():
+        rights = {"mon.": ("mon",), "client.admin": everything, "client.gateway": everything}
+        for entity, parts in rights.items():
             made = [] if Path(keyring).exists() else ["--create-keyring"]
             allowed = [word for part in parts for word in ("--cap", part, "allow *")]
             run(["ceph-authtool", *made, keyring, "--gen-key", "-n", entity, *allowed])
         place = f"[v2:127.0.0.1:{port + 1},v1:127.0.0.1:{port + 2}]"
         cluster = str(uuid.uuid4())
         run(["monmaptool", "--create", "--fsid", cluster, "--addv", "a", place, map_file])
-        run(["ceph-mon", "-i", "a", "--mkfs", "--monmap", map_file, "--keyring", keyring], env=self._environment)
+        make = ["ceph-mon", "-i", "a", "--mkfs", "--monmap", map_file, "--keyring", keyring]
+        run(make, env=self._environment)
         start_daemon("monitor", ["ceph-mon", "-i", "a", "-f"], self.folder, env=self._environment)
         self._wait("monitor", lambda: bool(self._ceph("mon", "stat")), 40)
 
@@ -118,12 +124,13 @@ class ObjectStore(LocalService):
         """Wait for a condition whose question may itself fail while the cluster is coming up."""
 
         def holds() -> bool:
-            with contextlib.suppress(Failed):
+            with contextlib.suppress(ServiceError):
                 return condition()
             return False
 
         if not wait_until(holds, seconds, every=0.3):
-            raise Failed(f"the object store's {daemon} did not come up:\n{log_tail(self.folder / f'{daemon}.log')}")
+            log = log_tail(self.folder / f"{daemon}.log")
+            raise ServiceError(f"the object store's {daemon} did not come up:\n{log}")
 
 
 def _talks(address: Address) -> bool:

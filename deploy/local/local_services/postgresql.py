@@ -35,12 +35,15 @@ class PostgreSQL(LocalService):
     compose_port = 5432
 
     def complaint(self, address: Address) -> str | None:
+        """Log in and see that the role may create databases."""
         return probes.postgresql(address)
 
     def is_installed(self) -> bool:
+        """Whether `initdb` is there, on PATH or where Debian keeps it."""
         return find_program("initdb", BINARIES + "initdb") is not None
 
     def start(self, wanted: Address) -> Address:
+        """Start a cluster whose superuser is the wanted role."""
         port = first_free_block(wanted.port, (0,))
         role = wanted.user or "postgres"
         database = wanted.path or "postgres"
@@ -60,10 +63,12 @@ class PostgreSQL(LocalService):
         administration = Address(address.scheme, address.host, port, role, wanted.password, "postgres")
         wait_until_it_answers("server", self.folder, lambda: self.complaint(administration), 60)
         if self.complaint(address) is not None:
-            run([program("createdb", BINARIES + "createdb"), f"--maintenance-db={administration.url}", database])
+            createdb = program("createdb", BINARIES + "createdb")
+            run([createdb, f"--maintenance-db={administration.url}", database])
         return address
 
     def stop(self) -> bool:
+        """End sessions and stop the cluster; its data stays for the next start."""
         # SIGINT is PostgreSQL's "fast" shutdown: sessions are ended, data is written.
         return stop_daemon("server", self.folder, with_signal=signal.SIGINT, patience=30)
 

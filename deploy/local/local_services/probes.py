@@ -1,7 +1,7 @@
 """Ask each service one real question in its own protocol, with the standard library alone.
 
-A port that accepts connections proves little: the wrong program may listen there, or the login may be refused.
-Every probe logs in as the tests will, and returns None when all is well, else the reason in words.
+A port that accepts connections proves little: the wrong program may listen there, or refuse the login. Every
+probe logs in as the tests will, and returns None when all is well, else the reason in words.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def object_store(address: Address) -> str | None:
 
 
 def triton(address: Address) -> str | None:
-    """Call gRPC's ServerLive: a server that is loading a model may call itself not ready, and is none the worse."""
+    """Call gRPC's ServerLive; while it loads a model a server may call itself not ready, and be well."""
     return _reason(_ask_triton, address)
 
 
@@ -76,7 +76,7 @@ def _receive(connection: socket.socket, size: int) -> bytes:
     return data
 
 
-# --- RabbitMQ: AMQP 0-9-1 methods are (class, method); 10 is `connection` -------------------------------------
+# RabbitMQ: AMQP 0-9-1 methods are (class, method); 10 is `connection`
 
 
 def _ask_rabbitmq(address: Address) -> None:
@@ -96,7 +96,8 @@ def _ask_rabbitmq(address: Address) -> None:
         virtual_host = address.path.replace("%2F", "/").replace("%2f", "/") or "/"
         _amqp_send(connection, 40, _short(virtual_host.encode()) + b"\x00\x00")  # open
         _amqp_expect(connection, 41)  # open-ok
-        _amqp_send(connection, 50, struct.pack(">H", 200) + _short(b"bye") + struct.pack(">HH", 0, 0))  # close
+        farewell = struct.pack(">H", 200) + _short(b"bye") + struct.pack(">HH", 0, 0)
+        _amqp_send(connection, 50, farewell)  # close
         _amqp_expect(connection, 51)
 
 
@@ -124,7 +125,7 @@ def _amqp_expect(connection: socket.socket, method: int) -> bytes:
     return payload[4:]
 
 
-# --- PostgreSQL: protocol 3.0 -----------------------------------------------------------------------------------
+# PostgreSQL: protocol 3.0
 
 
 def _ask_postgresql(address: Address) -> None:
@@ -153,7 +154,7 @@ def _postgresql_message(connection: socket.socket) -> tuple[bytes, bytes]:
         raise ProbeError("what listens there does not speak PostgreSQL's protocol")
     body = _receive(connection, size - 4)
     if kind == b"E":
-        fields = dict((part[:1], part[1:].decode(errors="replace")) for part in body.split(b"\0") if part)
+        fields = {part[:1]: part[1:].decode(errors="replace") for part in body.split(b"\0") if part}
         raise ProbeError(fields.get(b"M", "the server answered with an error"))
     return kind, body
 
@@ -204,7 +205,7 @@ def _postgresql_scram(connection: socket.socket, password: str) -> None:
     _postgresql_until(connection, b"R")
 
 
-# --- Object store: one signed GET / (AWS signature version 4) ----------------------------------------------------
+# Object store: one signed GET / (AWS signature version 4)
 
 
 def _ask_object_store(address: Address) -> None:
@@ -246,7 +247,7 @@ def signed_headers(address: Address, now: datetime.datetime) -> dict[str, str]:
     }
 
 
-# --- Triton: one gRPC call over bare HTTP/2 ----------------------------------------------------------------------
+# Triton: one gRPC call over bare HTTP/2
 
 
 def _ask_triton(address: Address) -> None:

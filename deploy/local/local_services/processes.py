@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypedDict
 
 
-class Failed(Exception):
+class ServiceError(Exception):
     """A service cannot be had; the text is a whole sentence for the person who asked."""
 
 
@@ -36,7 +36,7 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, user: s
     """Run a command to its end and return its standard output.
 
     Raises:
-        Failed: it ended with another status than 0; the text carries the end of its output.
+        ServiceError: it ended with another status than 0; the text carries the end of its output.
     """
     try:
         done = subprocess.run(
@@ -51,10 +51,10 @@ def run(command: Sequence[str], *, env: Mapping[str, str] | None = None, user: s
             **run_as(user),
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise Failed(f"{command[0]} could not be run: {error}") from error
+        raise ServiceError(f"{command[0]} could not be run: {error}") from error
     if done.returncode != 0:
         tail = "\n".join((done.stdout + done.stderr).splitlines()[-40:])
-        raise Failed(f"`{' '.join(command)}` failed with status {done.returncode}:\n{tail}")
+        raise ServiceError(f"`{' '.join(command)}` failed with status {done.returncode}:\n{tail}")
     return done.stdout
 
 
@@ -88,7 +88,9 @@ def is_running(name: str, folder: Path) -> bool:
     return _living_pid(name, folder) is not None
 
 
-def stop_daemon(name: str, folder: Path, *, with_signal: int = signal.SIGTERM, patience: float = 20.0) -> bool:
+def stop_daemon(
+    name: str, folder: Path, *, with_signal: int = signal.SIGTERM, patience: float = 20.0
+) -> bool:
     """Ask the process to end, then make its whole session end; True when there was one."""
     pid = _living_pid(name, folder)
     if pid is not None:
@@ -112,20 +114,20 @@ def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.2
     return True
 
 
-def wait_until_it_answers(
-    name: str, folder: Path, reason: Callable[[], str | None], seconds: float
-) -> None:
+def wait_until_it_answers(name: str, folder: Path, reason: Callable[[], str | None], seconds: float) -> None:
     """Wait for a started daemon's first good answer.
 
     Raises:
-        Failed: it ended, or did not answer in time; the text carries the end of its log.
+        ServiceError: it ended, or did not answer in time; the text carries the end of its log.
     """
     wait_until(lambda: reason() is None or not is_running(name, folder), seconds)
     told = reason()
     if told is None:
         return
     how = "does not answer" if is_running(name, folder) else "ended at once"
-    raise Failed(f"{name} was started and {how} ({told}); its log ends:\n{log_tail(folder / f'{name}.log')}")
+    raise ServiceError(
+        f"{name} was started and {how} ({told}); its log ends:\n{log_tail(folder / f'{name}.log')}"
+    )
 
 
 def log_tail(path: Path, lines: int = 25) -> str:
@@ -155,7 +157,7 @@ def _living_pid(name: str, folder: Path) -> int | None:
 
 
 def _started_at(pid: int) -> str:
-    """Start time in clock ticks since boot (proc(5), field 22 of stat); "0" for none such or one that has ended."""
+    """Start time in clock ticks since boot (proc(5), field 22 of stat); "0" for a process that has ended."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # our own children stay as zombies until they are waited for
     try:

@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import os
 import shlex
+from dataclasses import replace
 from pathlib import Path
 
 from local_services import probes
 from local_services.address import Address, first_free_block, port_is_free
-from local_services.processes import Failed, run, start_daemon, stop_daemon, wait_until, wait_until_it_answers
+from local_services.processes import (
+    ServiceError,
+    run,
+    start_daemon,
+    stop_daemon,
+    wait_until,
+    wait_until_it_answers,
+)
 from local_services.service import LocalService, find_program, program
 
 LIBRARY = "usr/lib/rabbitmq/bin/"
@@ -29,26 +37,29 @@ class RabbitMQ(LocalService):
     compose_port = 5672
 
     def complaint(self, address: Address) -> str | None:
+        """Log in over AMQP and open the virtual host."""
         return probes.rabbitmq(address)
 
     def is_installed(self) -> bool:
-        return _script("rabbitmq-server") is not None
+        """Whether the server's script is there."""
+        return find_program("rabbitmq-server", LIBRARY + "rabbitmq-server") is not None
 
     def start(self, wanted: Address) -> Address:
+        """Start a node whose default user, password and virtual host are the wanted ones."""
         port = first_free_block(wanted.port, (0, 10_000))
-        address = Address(wanted.scheme or "amqp", "127.0.0.1", port, wanted.user, wanted.password, wanted.path)
+        address = replace(wanted, host="127.0.0.1", port=port)
         self.folder.mkdir(parents=True, exist_ok=True)
         if port_is_free(EPMD_PORT):
             (self.folder / "epmd-is-ours").touch()
         (self.folder / "rabbitmq.conf").write_text(_configuration(address))
         (self.folder / "enabled_plugins").write_text("[].\n")
         self._write_control_script(address)
-        server = program("rabbitmq-server", LIBRARY + "rabbitmq-server")
-        start_daemon("server", [_script("rabbitmq-server") or server], self.folder, env=self._environment(address))
+        start_daemon("server", [_script("rabbitmq-server")], self.folder, env=self._environment(address))
         wait_until_it_answers("server", self.folder, lambda: self.complaint(address), 90)
         return address
 
     def stop(self) -> bool:
+        """Stop the node, and Erlang's port mapper if it came with it."""
         was_running = stop_daemon("server", self.folder, patience=40)
         ours = self.folder / "epmd-is-ours"
         if ours.exists():
@@ -69,15 +80,16 @@ class RabbitMQ(LocalService):
         return self.folder / "rabbitmqctl"
 
     def _write_control_script(self, address: Address) -> None:
-        settings = {k: v for k, v in self._environment(address).items() if k.startswith(("RABBITMQ_", "HOME", "ERL_"))}
-        lines = ["#!/bin/sh", *(f"export {k}={shlex.quote(v)}" for k, v in settings.items())]
-        lines.append(f'exec {shlex.quote(_script("rabbitmqctl") or "rabbitmqctl")} "$@"')
+        lines = ["#!/bin/sh", *(f"export {k}={shlex.quote(v)}" for k, v in self._settings(address).items())]
+        lines.append(f'exec {shlex.quote(_script("rabbitmqctl"))} "$@"')
         self._control_script.write_text("\n".join(lines) + "\n")
         self._control_script.chmod(0o700)
 
     def _environment(self, address: Address) -> dict[str, str]:
+        return {**os.environ, **self._settings(address)}
+
+    def _settings(self, address: Address) -> dict[str, str]:
         return {
-            **os.environ,
             "HOME": str(self.folder),
             "RABBITMQ_NODENAME": f"varanger{address.port}@localhost",
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
@@ -105,14 +117,14 @@ def _configuration(address: Address) -> str:
     )
 
 
-def _script(name: str) -> str | None:
+def _script(name: str) -> str:
     library = Path("/") / LIBRARY / name
-    return str(library) if library.exists() else find_program(name)
+    return str(library) if library.exists() else program(name)
 
 
 def _epmd_ended(epmd: str) -> bool:
     try:
         run([epmd, "-kill"])
-    except Failed:
+    except ServiceError:
         return port_is_free(EPMD_PORT)
     return True

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from local_services.address import Address
-from local_services.processes import Failed, running_in
+from local_services.processes import ServiceError, running_in
 
 
 class LocalService(abc.ABC):
@@ -49,7 +49,7 @@ class LocalService(abc.ABC):
         """Start it, at the wanted address if that port is free, and return where it is.
 
         Raises:
-            Failed: it could not be started; the text says why.
+            ServiceError: it could not be started; the text says why.
         """
 
     @abc.abstractmethod
@@ -78,9 +78,9 @@ def program(name: str, *patterns: str) -> str:
     """As `find_program`, for a program that must be there.
 
     Raises:
-        Failed: it is not there.
+        ServiceError: it is not there.
     """
     found = find_program(name, *patterns)
     if found is None:
-        raise Failed(f"the program {name} is not installed.")
+        raise ServiceError(f"the program {name} is not installed.")
     return found

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from local_services import probes
 from local_services.address import Address, first_free_block
-from local_services.processes import Failed, run, start_daemon, stop_daemon, wait_until_it_answers
+from local_services.processes import ServiceError, run, start_daemon, stop_daemon, wait_until_it_answers
 from local_services.service import LocalService, find_program
 
 REQUIREMENTS = ("nvidia-pytriton==0.7.0", "numpy<2", "onnxruntime")
@@ -45,12 +45,15 @@ class Triton(LocalService):
     compose_port = 8001
 
     def complaint(self, address: Address) -> str | None:
+        """Ask over gRPC whether it lives."""
         return probes.triton(address)
 
     def is_installed(self) -> bool:
+        """Whether its environment is made, or could be: Linux with a fitting Python."""
         return sys.platform == "linux" and (self._environment_is_whole() or _base_python() is not None)
 
     def start(self, wanted: Address) -> Address:
+        """Make the environment if it is not whole, and start an empty server."""
         # HTTP one below gRPC and metrics one above, as in Triton's own 8000, 8001, 8002.
         port = first_free_block(wanted.port, (-1, 0, 1))
         address = Address("", "127.0.0.1", port)
@@ -66,6 +69,8 @@ class Triton(LocalService):
             f"--cache-directory={server}/caches",
             f"--model-repository={repository}",
             "--model-control-mode=explicit",
+            # Else one model that fails to load, or is loading, makes the whole server "not ready".
+            "--strict-readiness=false",
             "--http-address=127.0.0.1",
             f"--http-port={port - 1}",
             "--grpc-address=127.0.0.1",
@@ -80,6 +85,7 @@ class Triton(LocalService):
         return address
 
     def stop(self) -> bool:
+        """Stop the server and its models; its environment stays for the next start."""
         return stop_daemon("server", self.folder, patience=30)
 
     def more_variables(self, address: Address) -> dict[str, str]:
@@ -107,16 +113,17 @@ class Triton(LocalService):
     def _make_environment(self) -> None:
         base = _base_python()
         if base is None:
-            raise Failed(f"no Python of {', '.join(PYTHON_VERSIONS)} with venv and pip was found.")
+            raise ServiceError(f"no Python of {', '.join(PYTHON_VERSIONS)} with venv and pip was found.")
         print("  making Triton's own Python environment (about 130 MB to fetch) ...", flush=True)
         shutil.rmtree(self._environment_folder, ignore_errors=True)
         self.folder.mkdir(parents=True, exist_ok=True)
         run([base, "-m", "venv", str(self._environment_folder)])
-        run([str(self._python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS])
+        pip = [str(self._python), "-m", "pip", "--quiet", "--disable-pip-version-check"]
+        run([*pip, "install", *REQUIREMENTS])
         (self._environment_folder / "installed").write_text("\n".join(REQUIREMENTS))
 
     def _lay_out_backends(self, server: Path, version: str) -> Path:
-        """The package's Python backend with the stub of this Python, and our onnxruntime backend beside it."""
+        """The package's Python backend with this Python's stub, and our onnxruntime backend beside it."""
         backends = self.folder / "backends"
         shutil.rmtree(backends, ignore_errors=True)
         shutil.copytree(server / "backends", backends)
@@ -126,7 +133,7 @@ class Triton(LocalService):
         return backends
 
     def _server_environment(self, server: Path, library: str) -> dict[str, str]:
-        # The stub loads libpython from a folder the loader does not know when Python was built by pyenv or uv.
+        # The stub loads libpython, from a folder the loader does not know where pyenv or uv built Python.
         libraries = [library, str(server.parent.parent / "nvidia_pytriton.libs")]
         earlier = os.environ.get("LD_LIBRARY_PATH")
         environment = {k: v for k, v in os.environ.items() if k not in {"PYTHONPATH", "PYTHONHOME"}}

@@ -1,14 +1,14 @@
 """A Triton backend named `onnxruntime`, in Python, for machines without NVIDIA's native one.
 
-Triton loads this file for every model whose configuration says `backend: "onnxruntime"` when the backend folder
-holds it in the place of `libtriton_onnxruntime.so`. A model's files and its `config.pbtxt` are therefore the same
-here and in NVIDIA's image. It runs on the CPU and honours these of the native backend's parameters:
+Triton loads this file for every model whose configuration says `backend: "onnxruntime"` when the backend
+folder holds it in the place of `libtriton_onnxruntime.so`. A model's files and its `config.pbtxt` are so the
+same here and in NVIDIA's image. It runs on the CPU and honours these of the native backend's parameters:
 
     intra_op_thread_count   threads within one operator (default 1: few cores, several models)
     inter_op_thread_count   threads between operators (default 1)
 
-It works for models in a repository folder and for those sent over gRPC with the load request ("file:1/model.onnx"),
-which Triton lays out in a temporary folder of the same shape.
+It works for models in a repository folder and for those sent over gRPC with the load request
+("file:1/model.onnx"), which Triton lays out in a temporary folder of the same shape.
 """
 
 from __future__ import annotations
@@ -16,13 +16,16 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import onnxruntime
 import triton_python_backend_utils as triton
 
-Array = np.ndarray[Any, np.dtype[Any]]
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+Request: TypeAlias = Any  # triton.InferenceRequest; the module exists only inside the server
+Response: TypeAlias = Any  # triton.InferenceResponse
+ModelConfig: TypeAlias = Any  # the server's own configuration object
 
 TRITON_TYPES = {
     "tensor(bool)": "TYPE_BOOL",
@@ -48,11 +51,11 @@ class TritonPythonModel:
     """One instance of one model; Triton makes it, calls `execute`, and ends it."""
 
     @staticmethod
-    def auto_complete_config(auto_complete_model_config: Any) -> Any:
+    def auto_complete_config(auto_complete_model_config: ModelConfig) -> ModelConfig:
         """Leave the configuration as it was written.
 
-        Triton does not say here where the model's files are, and guessing the repository would fail for models
-        sent over gRPC. Ours always state their inputs and outputs; `initialize` checks them against the file.
+        Triton does not say here where the model's files are, and guessing the repository would fail for
+        models sent over gRPC. Ours always state inputs and outputs; `initialize` checks them with the file.
         """
         return auto_complete_model_config
 
@@ -60,11 +63,12 @@ class TritonPythonModel:
         """Open the model file and compare it with the configuration.
 
         Args:
-            args: Triton's words: `model_config` (JSON), `model_repository` (the model's folder), `model_version`.
+            args: Triton's words: `model_config` (JSON), `model_repository` (the model's folder) and
+                `model_version`.
 
         Raises:
-            triton.TritonModelException: the file is missing or broken, or its inputs or outputs are others than
-                the configuration's; loading the model then fails with this text.
+            triton.TritonModelException: the file is missing or broken, or its inputs or outputs are others
+                than the configuration's; loading the model then fails with this text.
         """
         config = json.loads(args["model_config"])
         self._batched = int(config.get("max_batch_size", 0)) > 0
@@ -83,11 +87,11 @@ class TritonPythonModel:
         self._outputs = [entry["name"] for entry in config["output"]]
         self._output_types = [triton.triton_string_to_numpy(entry["data_type"]) for entry in config["output"]]
 
-    def execute(self, requests: Sequence[Any]) -> list[Any]:
+    def execute(self, requests: Sequence[Request]) -> list[Response]:
         """Answer every request, each with its outputs or with its own error.
 
-        Requests that fit together run as one batch. If that batch fails, each runs alone, so that one bad request
-        spoils no other's answer and never ends the process.
+        Requests that fit together run as one batch. If that batch fails, each runs alone, so that one bad
+        request spoils no other's answer and never ends the process.
         """
         tensors = [self._read(request) for request in requests]
         if self._batched and len(requests) > 1 and _fit_together(tensors):
@@ -101,16 +105,16 @@ class TritonPythonModel:
         """Let go of the model's memory."""
         del self._session
 
-    def _read(self, request: Any) -> dict[str, Array]:
+    def _read(self, request: Request) -> dict[str, Array]:
         return {name: triton.get_input_tensor_by_name(request, name).as_numpy() for name in self._inputs}
 
-    def _run_alone(self, inputs: dict[str, Array]) -> Any:
+    def _run_alone(self, inputs: dict[str, Array]) -> Response:
         try:
             return self._response(self._session.run(self._outputs, inputs))
         except Exception as error:
             return triton.InferenceResponse(error=triton.TritonError(f"onnxruntime: {error}"))
 
-    def _run_together(self, tensors: Sequence[dict[str, Array]]) -> list[Any]:
+    def _run_together(self, tensors: Sequence[dict[str, Array]]) -> list[Response]:
         """Run all requests as one batch and share out the answers by the number of rows each brought."""
         joined = {name: np.concatenate([inputs[name] for inputs in tensors]) for name in self._inputs}
         rows = [len(inputs[self._inputs[0]]) for inputs in tensors]
@@ -121,7 +125,7 @@ class TritonPythonModel:
         shares = zip(*(np.split(output, ends) for output in outputs), strict=True)
         return [self._response(share) for share in shares]
 
-    def _response(self, outputs: Sequence[Array]) -> Any:
+    def _response(self, outputs: Sequence[Array]) -> Response:
         return triton.InferenceResponse(
             [
                 triton.Tensor(name, np.ascontiguousarray(output, dtype=kind))
@@ -147,7 +151,7 @@ def session_options(config: dict[str, Any]) -> onnxruntime.SessionOptions:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads("intra_op_thread_count")
     options.inter_op_num_threads = threads("inter_op_thread_count")
-    # Spinning threads steal the core from whoever prepares the next batch: measured at 52 ms a call on two cores.
+    # Spinning threads steal the core from whoever prepares the next batch: 52 ms a call on two cores.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.add_session_config_entry("session.inter_op.allow_spinning", "0")
     return options
@@ -165,7 +169,8 @@ def disagreement(config: dict[str, Any], session: onnxruntime.InferenceSession) 
             if name not in types:
                 return f"the model has no {kind} {name!r}; it has {', '.join(types)}"
             if types[name] != entry["data_type"]:
-                return f"{kind} {name!r} is {types[name]} in the model and {entry['data_type']} in the configuration"
+                said = entry["data_type"]
+                return f"{kind} {name!r} is {types[name]} in the model and {said} in the configuration"
         if kind == "input" and len(written) != len(types):
             return f"the model has {len(types)} inputs and the configuration {len(written)}"
     return None
