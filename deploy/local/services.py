@@ -36,9 +36,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 
 def main() -> int:
     """Run one command; 0 when everything asked for is there."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("command", choices=("up", "down", "status", "env"))
     parser.add_argument("--only", nargs="+", choices=[s.name for s in SERVICES], help="these services alone")
     arguments = parser.parse_args()
@@ -174,15 +172,16 @@ def start_containers(state: Path, left: list[LocalService], complaints: dict[str
         return {}
     print(f"starting containers for {', '.join(service.name for service, _ in here)} ...", flush=True)
     found: dict[str, str] = {}
+    containers = compose.Compose(state)
     try:
-        compose.Compose(state).start(here)
+        containers.start(here)
     except ServiceError as error:
         complaints.update({service.name: sentence(service, str(error)) for service, _ in here})
         return {}
     for service, address in here:
         if wait_until(partial(answers, service, address), 60):
             say(service, f"started at {address.shown} (container)")
-            found.update(variables(service, address))
+            found.update({service.variable: address.url, **containers.more_variables(service)})
             del complaints[service.name]
     return found
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -14,7 +15,19 @@ from local_services.processes import run
 from local_services.service import LocalService
 
 DEPLOY = Path(__file__).resolve().parents[2]
-FILES = (DEPLOY / "compose" / "compose.yaml", DEPLOY / "local" / "compose.services.yaml")
+COMMAND = (
+    *("docker", "compose", "--project-name", "varanger-local-services"),
+    *("--env-file", str(DEPLOY / "compose" / ".env.example")),
+    *("--file", str(DEPLOY / "compose" / "compose.yaml")),
+    *("--file", str(DEPLOY / "local" / "compose.services.yaml")),
+)
+
+LOGIN_VARIABLES = {
+    "rabbitmq": ("RABBITMQ_USER", "RABBITMQ_PASSWORD"),
+    "postgres": ("POSTGRES_USER", "POSTGRES_PASSWORD"),
+    "objects": ("OBJECTS_ACCESS_KEY", "OBJECTS_SECRET_KEY"),
+}
+"""What compose.yaml calls the login of each service; those not given keep the example's values."""
 
 
 def is_available() -> bool:
@@ -45,15 +58,24 @@ class Compose:
         """
         settings: dict[str, str] = self._settings()
         for service, address in services:
-            prefix = f"VARANGER_LOCAL_{service.compose_service.upper()}"
-            settings[f"{prefix}_PORT"] = str(address.port)
-            settings[f"{prefix}_USER"] = address.user
-            settings[f"{prefix}_PASSWORD"] = address.password
+            settings[f"LOCAL_{service.compose_service.upper()}_PORT"] = str(address.port)
+            user, password = LOGIN_VARIABLES.get(service.compose_service, (None, None))
+            if user and address.user:
+                settings[user] = address.user
+            if password and address.password:
+                settings[password] = address.password
         self._folder.mkdir(parents=True, exist_ok=True)
         self._settings_file.write_text(json.dumps(settings))
         self._settings_file.chmod(0o600)
+        self._write_control_script()
         names = [service.compose_service for service, _ in services]
         self._run("up", "--detach", "--wait", "--no-deps", *names)
+
+    def more_variables(self, service: LocalService) -> dict[str, str]:
+        """Further variables of a service that runs as a container."""
+        if service.compose_service != "rabbitmq":
+            return {}
+        return {"VARANGER_TEST_RABBITMQCTL": str(self._control_script)}
 
     def stop(self) -> bool:
         """Stop and remove the containers; True when there were some."""
@@ -73,9 +95,14 @@ class Compose:
         settings = json.loads(self._settings_file.read_text())
         return {str(key): str(value) for key, value in settings.items()}
 
+    @property
+    def _control_script(self) -> Path:
+        return self._folder / "rabbitmqctl"
+
+    def _write_control_script(self) -> None:
+        command = shlex.join([*COMMAND, "exec", "--no-TTY", "rabbitmq", "rabbitmqctl"])
+        self._control_script.write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        self._control_script.chmod(0o700)
+
     def _run(self, *words: str) -> None:
-        files = [word for path in FILES for word in ("--file", str(path))]
-        env_file = ["--env-file", str(DEPLOY / "compose" / ".env.example")]
-        project = ["--project-name", "varanger-local-services"]
-        command = ["docker", "compose", *project, *env_file, *files, *words]
-        run(command, env={**os.environ, **self._settings()})
+        run([*COMMAND, *words], env={**os.environ, **self._settings()})

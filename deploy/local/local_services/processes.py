@@ -88,20 +88,20 @@ def is_running(name: str, folder: Path) -> bool:
     return _living_pid(name, folder) is not None
 
 
-def stop_daemon(
-    name: str, folder: Path, *, with_signal: int = signal.SIGTERM, patience: float = 20.0
-) -> bool:
+def stop_daemon(name: str, folder: Path, *, with_signal: int = signal.SIGTERM, patience: float = 20.0) -> bool:
     """Ask the process to end, then make its whole session end; True when there was one."""
     pid = _living_pid(name, folder)
     if pid is not None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(pid, with_signal)
         wait_until(lambda: not is_running(name, folder), patience)
+    left_behind = _session(name, folder)
+    for member in left_behind:
         with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(pid, signal.SIGKILL)
-        wait_until(lambda: not is_running(name, folder), 5)
+            os.kill(member, signal.SIGKILL)
+    wait_until(lambda: not _session(name, folder), 5)
     _pid_file(folder, name).unlink(missing_ok=True)
-    return pid is not None
+    return pid is not None or bool(left_behind)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.2) -> bool:
@@ -125,9 +125,7 @@ def wait_until_it_answers(name: str, folder: Path, reason: Callable[[], str | No
     if told is None:
         return
     how = "does not answer" if is_running(name, folder) else "ended at once"
-    raise ServiceError(
-        f"{name} was started and {how} ({told}); its log ends:\n{log_tail(folder / f'{name}.log')}"
-    )
+    raise ServiceError(f"{name} was started and {how} ({told}); its log ends:\n{log_tail(folder / f'{name}.log')}")
 
 
 def log_tail(path: Path, lines: int = 25) -> str:
@@ -156,12 +154,30 @@ def _living_pid(name: str, folder: Path) -> int | None:
     return int(pid) if started_at == _started_at(int(pid)) != "0" else None
 
 
+def _session(name: str, folder: Path) -> list[int]:
+    """The living processes of the daemon's session: itself, and children that outlived a kill -9 of it."""
+    try:
+        leader, started_at = (int(word) for word in _pid_file(folder, name).read_text().split())
+    except (OSError, ValueError):
+        return []
+    members = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        fields = _stat(int(entry.name))
+        if fields and int(fields[3]) == leader and int(fields[19]) >= started_at and fields[0] not in "ZX":
+            members.append(int(entry.name))
+    return members
+
+
 def _started_at(pid: int) -> str:
     """Start time in clock ticks since boot (proc(5), field 22 of stat); "0" for a process that has ended."""
     with contextlib.suppress(ChildProcessError):
         os.waitpid(pid, os.WNOHANG)  # our own children stay as zombies until they are waited for
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return "0"
-    return "0" if fields[0] in "ZX" else fields[19]
+    fields = _stat(pid)
+    return "0" if not fields or fields[0] in "ZX" else fields[19]
+
+
+def _stat(pid: int) -> list[str]:
+    """Fields of /proc/<pid>/stat from the third (state) on; empty for no such process."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return []
