@@ -15,7 +15,7 @@ class Settings(BaseSettings):
 
     bus_url: str = "memory://"
     catalog_url: str = "sqlite:///.varanger/catalog.sqlite"
-    objects_url: str = "file:///.varanger/objects"
+    objects_url: str = "file://.varanger/objects"
     predictor_url: str = "onnx://"
 
     http_host: str = "127.0.0.1"

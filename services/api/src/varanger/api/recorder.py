@@ -1,5 +1,6 @@
 """The process `varanger-api recorder`: facts → catalog; dead letters, reconciler and sweeper beside it."""
 
+from datetime import timedelta
 from uuid import uuid4
 
 from varanger.api.application.reconcile import reconcile
@@ -10,6 +11,7 @@ from varanger.api.application.take_dead_letters import DeadLetterTaker
 from varanger.common import topology
 from varanger.common.catalog.leases import take_lease
 from varanger.common.catalog.opening import wired_catalog
+from varanger.common.clock import now
 from varanger.common.consumer import Consumer
 from varanger.common.process import Loop, Service, Wiring
 from varanger.common.telemetry.health import Progress
@@ -28,11 +30,11 @@ async def build_recorder(wiring: Wiring) -> Service:
     holder = str(uuid4())
     if settings.bus_url.startswith("memory:"):
         # What was in flight at the last stop is in no queue any more.
-        await reconcile(catalog, bus, 0.0)
+        await reconcile(catalog, bus, now())
 
     async def reconcile_step() -> bool:
         if await take_lease(catalog, "reconciler", holder, LEASE_S) is not None:
-            await reconcile(catalog, bus, settings.reconcile_after_s)
+            await reconcile(catalog, bus, now() - timedelta(seconds=settings.reconcile_after_s))
         return False
 
     async def sweep_step() -> bool:

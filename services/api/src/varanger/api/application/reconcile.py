@@ -3,8 +3,8 @@
 Only what no queue holds: a long backlog is not a loss. Sending twice is harmless, effects are idempotent.
 """
 
-from collections.abc import Sequence
-from datetime import timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 
 from sqlalchemy import exists, select
 from sqlmodel import col
@@ -25,17 +25,17 @@ from varanger.common.words import DeploymentSnapshot, JobKind, Lane, MediaState
 CHUNK = 500
 
 
-async def reconcile(catalog: Catalog, bus: Bus, after_s: float) -> int:
-    """Send again whatever had no progress for `after_s` seconds and lies in no queue; how many were sent."""
+async def reconcile(catalog: Catalog, bus: Bus, still_since: datetime) -> int:
+    """Send again whatever had no progress since `still_since` and lies in no queue; how many were sent."""
     sent = await request_waiting(catalog)
     if await _outbox_waits(catalog):
         return sent  # what seems to stand still may not have left yet
     if await _empty(bus, topology.INGEST):
-        sent += await _uploads(catalog, after_s)
+        sent += await _all(_uploads, catalog, still_since)
     if await _empty(bus, topology.INFERENCE):
-        sent += await _classifications(catalog, after_s)
+        sent += await _all(_classifications, catalog, still_since)
     if await _empty(bus, (topology.QC, topology.TRAINER)):
-        sent += await _jobs(catalog, after_s)
+        sent += await _jobs(catalog, still_since)
     return sent
 
 
@@ -49,8 +49,16 @@ async def _empty(bus: Bus, queues: Sequence[Queue]) -> bool:
     return sum([await bus.depth(queue.name) for queue in queues]) == 0
 
 
-async def _uploads(catalog: Catalog, after_s: float) -> int:
-    moment = now()
+async def _all(chunk: Callable[[Catalog, datetime], Awaitable[int]], catalog: Catalog, still_since: datetime) -> int:
+    sent = 0
+    while True:
+        again = await chunk(catalog, still_since)
+        sent += again
+        if again < CHUNK:
+            return sent
+
+
+async def _uploads(catalog: Catalog, still_since: datetime) -> int:
     query = (
         select(Upload, Deployment)
         .join(
@@ -60,7 +68,7 @@ async def _uploads(catalog: Catalog, after_s: float) -> int:
         )
         .where(
             col(Upload.state) == MediaState.PENDING,
-            col(Upload.progress_at) <= moment - timedelta(seconds=after_s),
+            col(Upload.progress_at) < still_since,
             ~exists().where(col(Media.media_id) == col(Upload.media_id)),
             ~exists().where(col(Quarantine.media_id) == col(Upload.media_id)),
         )
@@ -70,19 +78,18 @@ async def _uploads(catalog: Catalog, after_s: float) -> int:
     async with catalog.writing() as session:
         rows = (await session.execute(query)).all()
         for upload, deployment in rows:
-            upload.progress_at = moment
+            upload.progress_at = now()
             _again(session, upload_fact(upload, deployment))
         return len(rows)
 
 
-async def _classifications(catalog: Catalog, after_s: float) -> int:
-    moment = now()
+async def _classifications(catalog: Catalog, still_since: datetime) -> int:
     query = (
         select(PredictionRow, Media)
         .join(Media, col(Media.media_id) == col(PredictionRow.media_id))
         .where(
             col(PredictionRow.state) == "requested",
-            col(PredictionRow.progress_at) <= moment - timedelta(seconds=after_s),
+            col(PredictionRow.progress_at) < still_since,
         )
         .limit(CHUNK)
         .with_for_update(of=PredictionRow, skip_locked=True)
@@ -90,15 +97,15 @@ async def _classifications(catalog: Catalog, after_s: float) -> int:
     async with catalog.writing() as session:
         rows = (await session.execute(query)).all()
         for prediction, media in rows:
-            prediction.progress_at = moment
+            prediction.progress_at = now()
             _again(session, command(media, prediction, None))
         return len(rows)
 
 
-async def _jobs(catalog: Catalog, after_s: float) -> int:
+async def _jobs(catalog: Catalog, still_since: datetime) -> int:
     query = select(Job).where(
         col(Job.state) == "requested",
-        col(Job.created_at) <= now() - timedelta(seconds=after_s),
+        col(Job.created_at) < still_since,
         col(Job.kind).in_([JobKind.QC_ROUND, JobKind.TRAINING_RUN]),
     )
     async with catalog.writing() as session:
