@@ -240,14 +240,14 @@ class MemoryBus:
     async def publish_raw(self, queue: str, body: bytes, headers: dict[str, str]) -> None:
         """Put the body into one queue."""
         self._check_started()
-        if queue not in self._queues:
-            raise Unroutable(f"there is no queue {queue!r}")
+        self._check_queue(queue)
         message_id = headers.get(bus_headers.MESSAGE_ID) or str(uuid4())
         self._queues[queue].put(_Message(body, message_id, dict(headers)))
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, prefetch: int) -> MemorySubscription:
         """Run `on_delivery` for up to `prefetch` messages at a time."""
         self._check_started()
+        self._check_queue(queue)
         subscription = MemorySubscription(self, self._queues[queue], on_delivery, prefetch)
         self._subscriptions.append(subscription)
         self._queues[queue].join(subscription)
@@ -255,6 +255,8 @@ class MemoryBus:
 
     async def depth(self, queue: str) -> int:
         """Messages ready in the queue."""
+        self._check_started()
+        self._check_queue(queue)
         return len(self._queues[queue])
 
     async def ping(self) -> None:
@@ -307,6 +309,10 @@ class MemoryBus:
             self._queues[queue].put(message)
 
         return put
+
+    def _check_queue(self, queue: str) -> None:
+        if queue not in self._queues:
+            raise Unroutable(f"there is no queue {queue!r}")
 
     def _check_started(self) -> None:
         if not self._started:
