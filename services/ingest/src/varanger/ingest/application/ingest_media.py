@@ -1,0 +1,148 @@
+"""An uploaded file becomes media or is kept in quarantine: takes `media.uploaded.v1`, answers with a fact.
+
+Everything here may happen twice: keys follow from the file and the media's id, and every write replaces itself.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from concurrent.futures import Executor
+from datetime import datetime
+from pathlib import Path
+from uuid import uuid4
+from zoneinfo import ZoneInfoNotFoundError
+
+from varanger.common.clock import camera_time_to_utc
+from varanger.common.errors import BadMessage, DependencyDown, ObjectMissing, StoreFault
+from varanger.common.messages import Envelope, MediaQuarantined, MediaStored, MediaUploaded, Message
+from varanger.common.ports.objects import ObjectStore
+from varanger.common.words import DeploymentSnapshot
+from varanger.ingest import PRODUCER
+from varanger.ingest.application.examine import Examined, Examiner
+from varanger.ingest.domain.names import default_name, media_key, quarantine_key, view_key
+from varanger.ingest.domain.verdict import Quarantine
+from varanger.ingest.domain.view import View
+
+
+class IngestMedia:
+    """The handler of the `ingest` queues.
+
+    Args:
+        objects: where `incoming/` is and everything goes.
+        examiner: decides what a file is.
+        pool: threads for everything that blocks; its size bounds the images decoded at a time.
+        workbench: an existing local folder for the files in hand.
+    """
+
+    def __init__(self, objects: ObjectStore, examiner: Examiner, *, pool: Executor, workbench: Path) -> None:
+        self._objects = objects
+        self._examiner = examiner
+        self._pool = pool
+        self._workbench = workbench
+
+    async def __call__(self, envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
+        """The facts to publish for a batch; when one message raises, the others are still brought to their end.
+
+        Raises:
+            BadMessage: not an upload, or one that cannot be true.
+            DependencyDown: the object store does not answer. Goes before any other fault of the batch.
+            StoreFault: the bytes read are not those that were accepted.
+            ObjectMissing: the upload's bytes are gone and nothing says that it was ever recorded.
+        """
+        outcomes = await asyncio.gather(*(self._ingest(envelope) for envelope in envelopes), return_exceptions=True)
+        faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if faults:
+            raise next((fault for fault in faults if isinstance(fault, DependencyDown)), faults[0])
+        return [outcome for outcome in outcomes if isinstance(outcome, Envelope)]
+
+    async def _ingest(self, envelope: Envelope) -> Envelope | None:
+        """The fact for one upload; None where it was ingested and recorded before."""
+        upload = envelope.payload
+        if not isinstance(upload, MediaUploaded):
+            raise BadMessage(f"ingest does not take {envelope.type}")
+        try:
+            found = await self._examine(upload)
+            fact = await self._place(envelope.project_id, upload, found)
+        except ObjectMissing:
+            # incoming/ is only swept after the fact was recorded: then this is a late redelivery, and no loss.
+            if await self._was_done_before(envelope.project_id, upload):
+                return None
+            raise
+        return envelope.answer(fact, producer=PRODUCER)
+
+    async def _examine(self, upload: MediaUploaded) -> Examined:
+        """Fetch the bytes to the workbench and look at them there, so that memory does not follow the file's size."""
+        path = self._workbench / uuid4().hex
+        loop = asyncio.get_running_loop()
+        try:
+            await self._objects.fetch(upload.incoming_key, path)
+            found = await loop.run_in_executor(self._pool, self._examiner.examine, path, upload.original_name)
+        finally:
+            await loop.run_in_executor(self._pool, _remove, path)
+        if (found.sha256, found.bytes) != (upload.sha256, upload.bytes):
+            raise StoreFault(
+                f"{upload.incoming_key}: read {found.bytes} bytes with sha256 {found.sha256[:12]}…, "
+                f"accepted were {upload.bytes} with {upload.sha256[:12]}…"
+            )
+        return found
+
+    async def _place(self, project_id: str, upload: MediaUploaded, found: Examined) -> Message:
+        """Write what the file becomes; the fact that says so."""
+        if isinstance(found.outcome, View):
+            return await self._store(project_id, upload, found, found.outcome)
+        return await self._keep_in_quarantine(project_id, upload, found.outcome)
+
+    async def _store(self, project_id: str, upload: MediaUploaded, found: Examined, view: View) -> MediaStored:
+        deployment = upload.deployment
+        captured_at = found.metadata.captured_at
+        captured_at_utc = _captured_at_utc(captured_at, deployment)
+        name = default_name(deployment.location_id, captured_at, found.sha256, found.file_type.extensions[0])
+        fact = MediaStored(
+            media_id=upload.media_id,
+            deployment_id=deployment.deployment_id,
+            key=media_key(project_id, deployment.deployment_id, name),
+            view_key=view_key(project_id, upload.media_id),
+            name=name,
+            sha256=found.sha256,
+            bytes=found.bytes,
+            media_type=found.file_type.media_type,
+            width=view.original_width,
+            height=view.original_height,
+            metadata=found.metadata,
+            captured_at_utc=captured_at_utc,
+            flags=tuple(str(flag) for flag in found.flags),
+        )
+        await self._objects.copy(upload.incoming_key, fact.key)
+        await self._objects.put(fact.view_key, view.data, content_type="image/jpeg")
+        return fact
+
+    async def _keep_in_quarantine(
+        self, project_id: str, upload: MediaUploaded, verdict: Quarantine
+    ) -> MediaQuarantined:
+        key = quarantine_key(project_id, upload.media_id)
+        await self._objects.copy(upload.incoming_key, key)
+        return MediaQuarantined(
+            media_id=upload.media_id,
+            deployment_id=upload.deployment.deployment_id,
+            key=key,
+            sha256=upload.sha256,
+            bytes=upload.bytes,
+            reason=verdict.reason,
+            detail=verdict.detail,
+        )
+
+    async def _was_done_before(self, project_id: str, upload: MediaUploaded) -> bool:
+        keys = (view_key(project_id, upload.media_id), quarantine_key(project_id, upload.media_id))
+        return any([await self._objects.head(key) is not None for key in keys])
+
+
+def _captured_at_utc(captured_at: datetime | None, deployment: DeploymentSnapshot) -> datetime | None:
+    if captured_at is None:
+        return None
+    try:
+        return camera_time_to_utc(captured_at, deployment.time_zone, deployment.clock_correction_s)
+    except (ZoneInfoNotFoundError, ValueError, OverflowError) as error:
+        raise BadMessage(f"payload.deployment: the camera's time cannot be read as UTC: {error}") from error
+
+
+def _remove(path: Path) -> None:
+    path.unlink(missing_ok=True)

@@ -1,0 +1,55 @@
+"""What ingest sees in a file, without a server: `varanger inspect FILE… --json`."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+from varanger.common.settings import Settings
+from varanger.ingest.adapters import open_metadata_reader
+from varanger.ingest.application.examine import Examined, Examiner
+from varanger.ingest.domain.verdict import Quarantine
+
+
+def inspect_file(path: Path) -> dict[str, Any]:
+    """One file as JSON can hold it; see `inspect_files`."""
+    (found,) = inspect_files([path])
+    return found
+
+
+def inspect_files(paths: Iterable[Path], *, settings: Settings | None = None) -> Iterator[dict[str, Any]]:
+    """One dictionary per file, in order, through the same code as ingest.
+
+    `verdict` is `media` or `quarantined`, or `unreadable` where the disk gave no bytes; `captured_at` is the camera's
+    own time without a zone, ISO 8601; what the file does not say is None.
+    """
+    settings = settings or Settings()
+    with closing(Examiner(open_metadata_reader(), max_pixels=settings.max_pixels)) as examiner:
+        for path in paths:
+            try:
+                yield _describe(path, examiner.examine(path, path.name))
+            except OSError as error:
+                yield {"file": str(path), "verdict": "unreadable", "reason": "no_such_file", "detail": str(error)}
+
+
+def _describe(path: Path, found: Examined) -> dict[str, Any]:
+    metadata = found.metadata
+    refusal = found.outcome if isinstance(found.outcome, Quarantine) else None
+    return {
+        "file": str(path),
+        "sha256": found.sha256,
+        "bytes": found.bytes,
+        "media_type": found.file_type.media_type,
+        "width": found.width,
+        "height": found.height,
+        "captured_at": metadata.captured_at and metadata.captured_at.isoformat(),
+        "make": metadata.make,
+        "model": metadata.model,
+        "serial_number": metadata.serial_number,
+        "capture_method": metadata.capture_method and str(metadata.capture_method),
+        "verdict": "quarantined" if refusal else "media",
+        "reason": refusal and str(refusal.reason),
+        "detail": refusal and refusal.detail,
+        "flags": [str(flag) for flag in found.flags],
+        "reader": metadata.reader,
+    }

@@ -1,0 +1,71 @@
+"""Is it media, or is it kept in quarantine, and why."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class QuarantineReason(StrEnum):
+    """Why a file is kept and is not (yet) media."""
+
+    EMPTY_FILE = "empty_file"
+    NOT_AN_IMAGE = "not_an_image"
+    """Bytes of no kind we know."""
+    WRONG_TYPE = "wrong_type"
+    """Something known that is neither image, video nor archive: text, a PDF…"""
+    TRUNCATED_IMAGE = "truncated_image"
+    CORRUPT_IMAGE = "corrupt_image"
+    DECOMPRESSION_BOMB = "decompression_bomb"
+    UNSUPPORTED_IMAGE = "unsupported_image"
+    UNSUPPORTED_VIDEO = "unsupported_video"
+    UNSUPPORTED_ARCHIVE = "unsupported_archive"
+
+
+class Flag(StrEnum):
+    """What a person may want to look at in a file that is media."""
+
+    NO_DATE = "no_date"
+    EXTENSION_MISMATCH = "extension_mismatch"
+    """The name says another type than the bytes do; the bytes are believed."""
+    VIEW_ROTATED = "view_rotated"
+    """The file asks to be turned (EXIF orientation), and the view is. Width, height and the original are as stored."""
+    DAMAGED_DATA = "damaged_data"
+    """The image decodes to its end, but the strict decoder complained on the way."""
+    METADATA_UNREAD = "metadata_unread"
+    """The chosen metadata reader gave up on the file; what stands in the metadata is what the second one could read."""
+
+
+@dataclass(frozen=True)
+class Quarantine:
+    """A verdict against a file: the reason, and one sentence for a person."""
+
+    reason: QuarantineReason
+    detail: str
+
+
+class ImageUnreadable(Exception):
+    """A decoder could not read the whole image."""
+
+    def __init__(self, verdict: Quarantine) -> None:
+        super().__init__(verdict.detail)
+        self.verdict = verdict
+
+
+def decoding_failed(error: Exception) -> Quarantine:
+    """The one place that decides what an image is whose decoding ended in `error`.
+
+    A truncated image is quarantined even where its upper part could be shown.
+    """
+    words = str(error).lower()
+    if "truncated" in words or "premature end" in words:
+        return Quarantine(QuarantineReason.TRUNCATED_IMAGE, f"the image ends before its data does: {error}")
+    return Quarantine(QuarantineReason.CORRUPT_IMAGE, f"the image cannot be decoded: {error}")
+
+
+def too_many_pixels(width: int, height: int, max_pixels: int) -> Quarantine | None:
+    """Refuse by its header an image of more than `max_pixels` pixels, before anything is decoded."""
+    if width * height <= max_pixels:
+        return None
+    return Quarantine(
+        QuarantineReason.DECOMPRESSION_BOMB,
+        f"the header says {width} x {height} = {width * height} pixels, more than the {max_pixels} allowed",
+    )
