@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 from varanger.common.ports.bus import Bus
 from varanger.common.ports.objects import ObjectStore
@@ -50,7 +50,7 @@ def open_object_store(url: str) -> ObjectStore:
 
 
 def open_predictor(url: str, fetch: FetchModel, *, threads: int = 1) -> Predictor:
-    """`onnx://` in this process or `triton://host:port` (gRPC).
+    """`onnx://` in this process, `triton://host:port` (gRPC), or the stand-in model `fixed://?latency_ms=40`.
 
     Raises:
         ValueError: another scheme.
@@ -64,4 +64,9 @@ def open_predictor(url: str, fetch: FetchModel, *, threads: int = 1) -> Predicto
             from varanger.common.adapters.predictor_triton import TritonPredictor
 
             return TritonPredictor(urlsplit(url).netloc, fetch)
-    raise ValueError(f"VARANGER_PREDICTOR_URL: {url!r} is neither onnx:// nor triton://")
+        case "fixed":
+            from varanger.common.adapters.predictor_fixed import FixedLatencyPredictor
+
+            latency_ms = parse_qs(urlsplit(url).query).get("latency_ms", ["0"])[-1]
+            return FixedLatencyPredictor(float(latency_ms) / 1000)
+    raise ValueError(f"VARANGER_PREDICTOR_URL: {url!r} is neither onnx:// nor triton:// nor fixed://")

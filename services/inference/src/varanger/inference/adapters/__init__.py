@@ -1,0 +1,1 @@
+"""What only inference needs from outside: image decoding."""

@@ -1,0 +1,1 @@
+"""Use cases: answer classification requests from the queue, answer a folder of images without a server."""
