@@ -17,8 +17,8 @@ class Draw:
     """n distinct images of a frame, in random order: however far people get, what they answered is a random part.
 
     `index` (n,) into the frame; `inclusion_probability` (n,) of standing in the round at all, given the design;
-    `samples` (n,) of tuples naming the samples an image was drawn for: `overall`, `class:<label>`, `bin:<low>-<high>`,
-    `blank:<stratum>`.
+    `samples` (n,) of tuples naming the samples an image was drawn for: `overall`, `class:<label>`,
+    `bin:(<low>,<high>]`, `blank:<runner-up stratum>`.
     """
 
     index: NDArray[np.int64]
@@ -89,7 +89,7 @@ def _samples(frame: Frame, design: RoundDesign) -> Iterator[_Sample]:
                 domain = inside[frame.label[inside] == code]
                 found.append(_Sample(setup, f"class:{label}", domain, design.per_class))
         for code, (low, high) in enumerate(design.bins):
-            found.append(_Sample(setup, f"bin:{low:g}-{high:g}", inside[bins[inside] == code], design.per_bin))
+            found.append(_Sample(setup, f"bin:({low:g},{high:g}]", inside[bins[inside] == code], design.per_bin))
         for code in range(len(design.runner_up_edges) + 1):
             domain = inside[(frame.label[inside] == blank) & (strata[inside] == code)]
             found.append(_Sample(setup, f"blank:{code}", domain, design.per_blank_stratum))

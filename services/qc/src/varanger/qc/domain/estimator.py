@@ -18,6 +18,7 @@ know it, and it is too small where a species is rare: intervals come from `poste
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +29,7 @@ NOT_OBSERVED = "not_observed"
 """The outcome of a `bad_quality` review. Not a class: nobody predicts it."""
 
 Weights = NDArray[np.float64]
-"""What one image adds to a total, by stratum and outcome: (H, K), or (K,) where the stratum does not matter."""
+"""What one image adds to a total, by predicted class and outcome: (P, K)."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ def estimate(strata: Strata, ratio: Ratio) -> Estimate:
     Var = X^-2 Σ_h N_h² (1 - n_h/N_h) s²_h / n_h, with s²_h the variance of y - (Y/X)·x within stratum h.
     A stratum with one image reviewed has no variance of its own and takes that of all strata together.
     """
-    y, x = (np.broadcast_to(part, strata.seen.shape) for part in (ratio.numerator, ratio.denominator))
+    y, x = ratio.numerator[strata.predicted], ratio.denominator[strata.predicted]
     totals = strata.totals
     whole = float((totals * x).sum())
     if whole <= 0.0:
@@ -77,39 +78,50 @@ def _pooled_variance(strata: Strata, residual: NDArray[np.float64]) -> float:
     return float((share * (residual - mean) ** 2).sum())
 
 
-def accuracy(strata: Strata) -> Ratio:
+def accuracy(outcomes: Sequence[str]) -> Ratio:
     """Correct among observed."""
-    outcome = np.arange(len(strata.outcomes))
-    return Ratio((outcome == strata.predicted[:, None]).astype(float), _observed(strata))
+    return Ratio(np.eye(len(outcomes)), _observed(outcomes))
 
 
-def precision(strata: Strata, outcome: int) -> Ratio:
-    """Truly `outcome` among those predicted so."""
-    predicted = (strata.predicted == outcome)[:, None].astype(float)
-    return Ratio(predicted * _truly(strata, outcome), predicted * _observed(strata))
+def precision(outcomes: Sequence[str], label: str) -> Ratio:
+    """Truly `label` among those predicted so."""
+    return Ratio(_both(outcomes, label), _predicted(outcomes, label) * _observed(outcomes))
 
 
-def recall(strata: Strata, outcome: int) -> Ratio:
-    """Predicted so among those truly `outcome`."""
-    predicted = (strata.predicted == outcome)[:, None].astype(float)
-    return Ratio(predicted * _truly(strata, outcome), _truly(strata, outcome))
+def recall(outcomes: Sequence[str], label: str) -> Ratio:
+    """Predicted `label` among those truly so."""
+    return Ratio(_both(outcomes, label), _truly(outcomes, label))
 
 
-def f1(strata: Strata, outcome: int) -> Ratio:
+def f1(outcomes: Sequence[str], label: str) -> Ratio:
     """Harmonic mean of precision and recall, as one ratio of totals."""
-    predicted = (strata.predicted == outcome)[:, None].astype(float)
-    truly = _truly(strata, outcome)
-    return Ratio(2.0 * predicted * truly, predicted * _observed(strata) + truly)
+    wrong_or_right = _predicted(outcomes, label) * _observed(outcomes) + _truly(outcomes, label)
+    return Ratio(2.0 * _both(outcomes, label), wrong_or_right)
 
 
-def share_of(strata: Strata, outcome: int) -> Ratio:
-    """`outcome` among all images, observable or not."""
-    return Ratio(_truly(strata, outcome), np.ones(len(strata.outcomes)))
+def share_of(outcomes: Sequence[str], label: str) -> Ratio:
+    """Those that turn out as `label`, among all images, observable or not."""
+    return Ratio(_truly(outcomes, label), np.ones((len(outcomes), len(outcomes))))
 
 
-def _truly(strata: Strata, outcome: int) -> NDArray[np.float64]:
-    return (np.arange(len(strata.outcomes)) == outcome).astype(float)
+def _predicted(outcomes: Sequence[str], label: str) -> Weights:
+    """One in the row of `label`, shape (K, K)."""
+    weights = np.zeros((len(outcomes), len(outcomes)))
+    weights[outcomes.index(label)] = 1.0
+    return weights
 
 
-def _observed(strata: Strata) -> NDArray[np.float64]:
-    return np.array([outcome != NOT_OBSERVED for outcome in strata.outcomes], dtype=float)
+def _truly(outcomes: Sequence[str], label: str) -> Weights:
+    """One in the column of `label`, shape (K, K)."""
+    return _predicted(outcomes, label).transpose()
+
+
+def _both(outcomes: Sequence[str], label: str) -> Weights:
+    return _predicted(outcomes, label) * _truly(outcomes, label)
+
+
+def _observed(outcomes: Sequence[str]) -> Weights:
+    """One in every column but that of images nobody could judge, shape (K, K)."""
+    weights = np.ones((len(outcomes), len(outcomes)))
+    weights[:, [outcome == NOT_OBSERVED for outcome in outcomes]] = 0.0
+    return weights

@@ -43,6 +43,7 @@ class Frame:
     @classmethod
     def of(
         cls,
+        *,
         media_id: NDArray[np.uint64],
         setup: NDArray[np.int64],
         label: NDArray[np.int64],
@@ -123,7 +124,14 @@ class FrameColumns:
         """All rows added so far."""
         self._pack()
         ids, codes, confidence = (np.concatenate(part) for part in zip(*self._packed, strict=True))
-        return Frame.of(ids, codes[:, 0], codes[:, 1], confidence, tuple(self._setups), tuple(self._labels))
+        return Frame.of(
+            media_id=ids,
+            setup=codes[:, 0],
+            label=codes[:, 1],
+            confidence=confidence,
+            setups=tuple(self._setups),
+            labels=tuple(self._labels),
+        )
 
     def _pack(self) -> None:
         ids = np.array([row[:2] for row in self._rows], dtype=np.uint64).reshape(-1, 2)

@@ -9,22 +9,20 @@ animals. A posterior does not forget them:
 - The N_h - n_h images nobody looked at are drawn from those shares (Dirichlet-multinomial), those seen stay as seen.
   So a census has no width, and no finite-population correction need be multiplied on.
 
-The prior is a choice and it shows: it puts phantom animals among the blanks, about `wrong`/(K-1)/n_h·N_h of each species.
-Therefore the report gives the interval under half the prior beside it, and blanks are split by runner-up score, so
-that phantoms can be many only where the machine itself was in doubt.
+The prior is a choice and it shows: it puts phantom animals among the blanks, about `wrong`/(K-1)/n_h·N_h of each
+species. Therefore the report gives the interval under half the prior beside it, and blanks are split by runner-up
+score, so that phantoms can be many only where the machine itself was in doubt.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from varanger.qc.domain.estimator import NOT_OBSERVED, Ratio
+from varanger.qc.domain.estimator import Ratio
 from varanger.qc.domain.strata import Strata
 
 REPLICATES = 2000
 LEVEL = 0.95
-_ROWS_AT_ONCE = 64
-"""Strata drawn together: bounds the memory at replicates × 64 × K numbers."""
 
 
 @dataclass(frozen=True)
@@ -41,9 +39,13 @@ HALF_PRIOR = Prior(0.25, 0.25)
 
 @dataclass(frozen=True)
 class Posterior:
-    """R plausible populations: images per stratum and outcome. `totals` (R, H, K), uint32 as they are counts."""
+    """R plausible populations. `images` (R, P, K): how many were predicted p and turn out as k in each."""
 
-    totals: NDArray[np.uint32]
+    images: NDArray[np.float64]
+
+    def __add__(self, other: "Posterior") -> "Posterior":
+        """Two parts of one population, drawn independently."""
+        return Posterior(self.images + other.images)
 
     def interval(self, ratio: Ratio, value: float | None, level: float = LEVEL) -> tuple[float, float] | None:
         """Equal-tailed interval of Y/X, widened to hold the estimate itself; None where there is no estimate.
@@ -52,44 +54,32 @@ class Posterior:
         """
         if value is None:
             return None
-        y, x = self._total(ratio.numerator), self._total(ratio.denominator)
+        y = np.einsum("rpk,pk->r", self.images, ratio.numerator)
+        x = np.einsum("rpk,pk->r", self.images, ratio.denominator)
         possible = x > 0.0
         if not possible.any():
             return value, value
         low, high = np.quantile(y[possible] / x[possible], [(1.0 - level) / 2.0, (1.0 + level) / 2.0])
         return float(min(low, value)), float(max(high, value))
 
-    def _total(self, weights: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Sum over strata and outcomes, shape (R,)."""
-        _, strata, outcomes = self.totals.shape
-        full = np.broadcast_to(weights, (strata, outcomes))
-        used = np.flatnonzero(full.any(axis=1))
-        return np.asarray(np.einsum("rhk,hk->r", self.totals[:, used], full[used]))
-
 
 def posterior(strata: Strata, seed: int, prior: Prior = PRIOR, replicates: int = REPLICATES) -> Posterior:
-    """Draw R populations that agree with what was seen."""
+    """Draw R populations that agree with what was seen. The same strata and seed give the same populations."""
     generator = np.random.default_rng(seed)
-    belief = strata.effective[:, None] * strata.share + prior_counts(strata, prior)
+    many = len(strata.outcomes)
+    images = np.zeros((replicates, many, many))
     unseen = np.round(strata.unseen).astype(np.int64)
-    totals = np.empty((replicates, *strata.seen.shape), dtype=np.uint32)
-    for start in range(0, len(unseen), _ROWS_AT_ONCE):
-        rows = slice(start, start + _ROWS_AT_ONCE)
-        gamma = generator.standard_gamma(belief[rows], size=(replicates, *belief[rows].shape))
-        shares = gamma / gamma.sum(axis=2, keepdims=True)
-        totals[:, rows] = strata.seen[rows] + generator.multinomial(unseen[rows], shares)
-    return Posterior(totals)
+    belief = strata.effective[:, None] * strata.share + prior_counts(strata, prior)
+    for stratum, predicted in enumerate(strata.predicted.tolist()):
+        images[:, predicted] += strata.seen[stratum]
+        if unseen[stratum]:
+            shares = generator.dirichlet(belief[stratum], size=replicates)
+            images[:, predicted] += generator.multinomial(int(unseen[stratum]), shares)
+    return Posterior(images)
 
 
 def prior_counts(strata: Strata, prior: Prior) -> NDArray[np.float64]:
-    """The prior of each stratum (H, K). `NOT_OBSERVED` shares in what is wrong; mixed strata get equal parts of all."""
+    """The prior of each stratum (H, K); what is not observed has its part of what is wrong."""
     many = len(strata.outcomes)
-    outcome = np.arange(many)
     wrong = prior.wrong / max(many - 1, 1)
-    counts = np.where(outcome == strata.predicted[:, None], prior.correct, wrong)
-    mixed = strata.predicted < 0
-    counts[mixed] = (prior.correct + prior.wrong) / many
-    return counts
-
-
-__all__ = ["HALF_PRIOR", "LEVEL", "NOT_OBSERVED", "PRIOR", "Posterior", "Prior", "posterior", "prior_counts"]
+    return np.where(np.arange(many) == strata.predicted[:, None], prior.correct, wrong)

@@ -14,7 +14,7 @@ cells (N_j/n_j), so that it stays unbiased; cells without a reviewed image are r
 A class with no reviewed image at all is outside the estimate, and the report says how large that part is.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -33,7 +33,7 @@ class Strata:
     `images` (H,) N_h; `seen` (H, K) reviewed images by outcome; `share` (H, K) each outcome's estimated share of the
     images not reviewed, rows sum to 1; `effective` (H,) how many equally weighted images that share is worth (Kish);
     n_h itself where nothing was collapsed. `predicted` (H,) index of each stratum's predicted class among the
-    outcomes; -1 where a stratum mixes predictions.
+    outcomes.
     """
 
     outcomes: tuple[str, ...]
@@ -42,8 +42,6 @@ class Strata:
     share: NDArray[np.float64]
     effective: NDArray[np.float64]
     predicted: NDArray[np.int64]
-    lowest_bin: NDArray[np.int64]
-    highest_bin: NDArray[np.int64]
     setup: tuple[str, ...]
 
     @property
@@ -70,10 +68,12 @@ class Strata:
             self.share[mask],
             self.effective[mask],
             self.predicted[mask],
-            self.lowest_bin[mask],
-            self.highest_bin[mask],
             tuple(name for name, kept in zip(self.setup, mask.tolist(), strict=True) if kept),
         )
+
+
+def _label(cell: Cell) -> str:
+    return cell.label
 
 
 def strata_of(
@@ -81,6 +81,8 @@ def strata_of(
     seen: Mapping[CellKey, Mapping[str, int]],
     outcomes: tuple[str, ...],
     minimum: int = MINIMUM,
+    *,
+    predicted: Callable[[Cell], str] = _label,
 ) -> Strata:
     """Collapse cells into strata.
 
@@ -89,6 +91,7 @@ def strata_of(
         seen: reviewed images by cell and outcome; every outcome must stand in `outcomes`.
         outcomes: predicted classes included.
         minimum: reviewed images per stratum.
+        predicted: the outcome that is right in a cell; cells for which it differs never collapse into one stratum.
 
     Raises:
         ValueError: more images reviewed in a cell than it holds, or a cell unknown to the frame.
@@ -99,7 +102,8 @@ def strata_of(
     column = {outcome: position for position, outcome in enumerate(outcomes)}
     counted = [(cell, _counts(cell, seen.get(key_of(cell), {}), column)) for cell in cells]
     groups: list[list[_Counted]] = []
-    for _, members in groupby(sorted(counted, key=_collapse_order), key=lambda pair: (pair[0].camera_setup, pair[0].label)):
+    ordered = sorted(counted, key=_collapse_order)
+    for _, members in groupby(ordered, key=lambda pair: (pair[0].camera_setup, predicted(pair[0]))):
         groups.extend(_collapse(members, minimum))
     groups = [group for group in groups if any(counts.sum() for _, counts in group)]
     rows = [_stratum(group, len(outcomes)) for group in groups]
@@ -109,9 +113,7 @@ def strata_of(
         seen=np.array([row[0] for row in rows]).reshape(-1, len(outcomes)),
         share=np.array([row[1] for row in rows]).reshape(-1, len(outcomes)),
         effective=np.array([row[2] for row in rows]),
-        predicted=np.array([column[group[0][0].label] for group in groups], dtype=np.int64),
-        lowest_bin=np.array([min(cell.bin for cell, _ in group) for group in groups], dtype=np.int64),
-        highest_bin=np.array([max(cell.bin for cell, _ in group) for group in groups], dtype=np.int64),
+        predicted=np.array([column[predicted(group[0][0])] for group in groups], dtype=np.int64),
         setup=tuple(group[0][0].camera_setup for group in groups),
     )
 
