@@ -1,0 +1,1 @@
+"""Quality check as survey sampling: draw a round, estimate from what people answered."""

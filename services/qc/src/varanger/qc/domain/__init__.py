@@ -1,0 +1,1 @@
+"""Pure sampling theory: numbers in, numbers out. `design` → `draw` → (people answer) → `estimator` → `report`."""
