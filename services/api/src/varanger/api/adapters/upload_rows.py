@@ -1,0 +1,68 @@
+"""Queries on uploads: what was received, what is a duplicate, how much work waits."""
+
+from collections.abc import Collection, Sequence
+from uuid import UUID
+
+from sqlalchemy import func, select
+from sqlmodel import col
+from varanger.common.catalog.database import ReadSession, WriteSession
+from varanger.common.catalog.queues import insert_ignore
+from varanger.common.catalog.tables import Media, PredictionRow, Upload
+from varanger.common.words import Lane, MediaState
+
+
+async def by_content(session: ReadSession, project_id: str, hashes: Collection[str]) -> dict[str, UUID]:
+    """The media ids of those contents that the project has already: `{sha256: media_id}`."""
+    if not hashes:
+        return {}
+    found = await session.execute(
+        select(col(Upload.sha256), col(Upload.media_id)).where(
+            col(Upload.project_id) == project_id,
+            col(Upload.sha256).in_(hashes),
+            col(Upload.duplicate_of).is_(None),
+        )
+    )
+    return {row.sha256: row.media_id for row in found}
+
+
+async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[UUID]:
+    """Insert those whose content the project does not have yet; their ids.
+
+    In order of their hashes, so that two requests with the same files wait for one another, never in a circle.
+    """
+    if not uploads:
+        return set()
+    ordered = sorted(uploads, key=lambda upload: upload.sha256)
+    statement = (
+        insert_ignore(session, Upload)
+        .values([upload.model_dump() for upload in ordered])
+        .returning(col(Upload.media_id))
+    )
+    return set((await session.execute(statement)).scalars())
+
+
+async def bulk_backlog(session: ReadSession, limit: int) -> int:
+    """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit` each, so it stays cheap.
+
+    Media that wait because the project has no release in force are nobody's backlog.
+    """
+    unread = (
+        select(col(Upload.media_id))
+        .where(
+            col(Upload.state) == MediaState.PENDING,
+            col(Upload.lane) == Lane.BULK,
+            ~select(col(Media.media_id)).where(col(Media.media_id) == col(Upload.media_id)).exists(),
+        )
+        .limit(limit)
+        .subquery()
+    )
+    unanswered = (
+        select(col(PredictionRow.media_id))
+        .where(col(PredictionRow.state) == "requested", col(PredictionRow.lane) == Lane.BULK)
+        .limit(limit)
+        .subquery()
+    )
+    waiting = 0
+    for each in (unread, unanswered):
+        waiting += (await session.execute(select(func.count()).select_from(each))).scalar_one()
+    return waiting

@@ -1,0 +1,204 @@
+"""Accept files (promise 1): bytes durable in the object store first, then their rows and messages in one transaction.
+
+A file's content is unique per project. Of two requests that bring the same content at once the database lets one win;
+the loser removes its own object, and nobody else's, and answers `duplicate`.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from uuid import UUID
+
+import structlog
+from varanger.api.adapters import upload_rows
+from varanger.api.domain.names import last_name, safe_path
+from varanger.common.catalog import Catalog
+from varanger.common.catalog.database import WriteSession
+from varanger.common.catalog.queues import remember, send
+from varanger.common.catalog.tables import Deployment, Upload
+from varanger.common.clock import now
+from varanger.common.errors import DependencyDown
+from varanger.common.ids import new_id
+from varanger.common.messages import Envelope, MediaUploaded
+from varanger.common.ports.objects import ObjectStore
+from varanger.common.words import DeploymentSnapshot, Lane, MediaState
+
+PUTS_AT_ONCE = 8
+OWNER = "api"
+
+log = structlog.get_logger("varanger.api")
+
+
+@dataclass(frozen=True)
+class ReceivedFile:
+    """A file that is wholly here, with the path its client gave it."""
+
+    given_path: str
+    path: Path
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Sender:
+    """For which deployment, on which lane, by whom, in which trace."""
+
+    deployment: Deployment
+    lane: Lane
+    by: str
+    traceparent: str
+    producer: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of one file. For a duplicate, `media_id` is the file's that was here first."""
+
+    file: str
+    verdict: Literal["accepted", "duplicate"]
+    media_id: UUID
+    sha256: str
+    reason: str = ""
+
+
+async def accept_upload(
+    catalog: Catalog, objects: ObjectStore, sender: Sender, files: Sequence[ReceivedFile]
+) -> list[Verdict]:
+    """Take files, all or none; one verdict each, in order.
+
+    Raises:
+        DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
+    """
+    uploads = [_upload(sender, file) for file in files]
+    project_id = sender.deployment.project_id
+    async with catalog.reading() as session:
+        known = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+    fresh = {upload.sha256: upload for upload in reversed(uploads) if upload.sha256 not in known}
+    sources = {upload.media_id: file.path for upload, file in zip(uploads, files, strict=True)}
+    all_recorded = False
+    try:
+        await _put_all(objects, [(upload.incoming_key, sources[upload.media_id]) for upload in fresh.values()])
+        async with catalog.writing() as session:
+            won = await upload_rows.insert_first(session, list(fresh.values()))
+            first = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+            _record(session, sender, uploads, won, first)
+            await session.flush()
+            all_recorded = True
+    except BaseException:
+        # A connection lost in the very commit may have committed: then the objects must stay. What turns out to
+        # have no row is swept after a day.
+        if not all_recorded:
+            await _remove(objects, (upload.incoming_key for upload in fresh.values()))
+        raise
+    await _remove(objects, (upload.incoming_key for upload in fresh.values() if upload.media_id not in won))
+    return [_verdict(upload, won, first) for upload in uploads]
+
+
+def _upload(sender: Sender, file: ReceivedFile) -> Upload:
+    media_id = new_id()
+    path = safe_path(file.given_path)
+    project_id = sender.deployment.project_id
+    return Upload(
+        media_id=media_id,
+        project_id=project_id,
+        deployment_id=sender.deployment.deployment_id,
+        sha256=file.sha256,
+        bytes=file.bytes,
+        original_name=last_name(path),
+        original_path=path,
+        incoming_key=f"incoming/{project_id}/{media_id}",
+        lane=sender.lane,
+        state=MediaState.PENDING,
+        traceparent=sender.traceparent,
+    )
+
+
+def _record(
+    session: WriteSession, sender: Sender, uploads: Sequence[Upload], won: set[UUID], first: dict[str, UUID]
+) -> None:
+    """Messages for the winners, rows for the duplicates, a line of history for both."""
+    for upload in uploads:
+        if upload.media_id in won:
+            send(session, OWNER, [_message(sender, upload)])
+            remember(
+                session,
+                upload.project_id,
+                upload.media_id,
+                "received",
+                sender.by,
+                original_path=upload.original_path,
+                sha256=upload.sha256,
+                bytes=upload.bytes,
+                deployment=upload.deployment_id,
+            )
+            continue
+        # A duplicate has no object of its own: nothing to ingest, nothing to sweep.
+        duplicate = upload.model_copy(
+            update={
+                "state": MediaState.DUPLICATE,
+                "duplicate_of": first[upload.sha256],
+                "incoming_key": "",
+                "swept_at": now(),
+            }
+        )
+        session.add(Upload(**duplicate.model_dump()))
+        remember(
+            session,
+            upload.project_id,
+            first[upload.sha256],
+            "offered_again",
+            sender.by,
+            original_path=upload.original_path,
+            deployment=upload.deployment_id,
+        )
+
+
+def _message(sender: Sender, upload: Upload) -> Envelope:
+    return Envelope.wrap(
+        MediaUploaded(
+            media_id=upload.media_id,
+            deployment=DeploymentSnapshot.model_validate(sender.deployment.model_dump()),
+            incoming_key=upload.incoming_key,
+            sha256=upload.sha256,
+            bytes=upload.bytes,
+            original_name=upload.original_name,
+            original_path=upload.original_path,
+            uploaded_at=upload.received_at,
+        ),
+        project_id=upload.project_id,
+        producer=sender.producer,
+        lane=sender.lane,
+        traceparent=sender.traceparent,
+    )
+
+
+def _verdict(upload: Upload, won: set[UUID], first: dict[str, UUID]) -> Verdict:
+    file = upload.original_path or upload.original_name
+    if upload.media_id in won:
+        return Verdict(file, "accepted", upload.media_id, upload.sha256)
+    return Verdict(
+        file, "duplicate", first[upload.sha256], upload.sha256, "the project has a file with the same content"
+    )
+
+
+async def _put_all(objects: ObjectStore, wanted: Iterable[tuple[str, Path]]) -> None:
+    """Put all, a few at once. When one fails the others have ended too, so that none appears after the removal."""
+    turns = asyncio.Semaphore(PUTS_AT_ONCE)
+
+    async def put(key: str, path: Path) -> None:
+        async with turns:
+            await objects.put(key, path)
+
+    for outcome in await asyncio.gather(*(put(*each) for each in wanted), return_exceptions=True):
+        if isinstance(outcome, BaseException):
+            raise outcome
+
+
+async def _remove(objects: ObjectStore, keys: Iterable[str]) -> None:
+    for key in keys:
+        try:
+            await objects.delete(key)
+        except DependencyDown as error:
+            log.warning("upload.object_left_to_the_sweeper", key=key, error=str(error))

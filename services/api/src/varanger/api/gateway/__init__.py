@@ -1,0 +1,1 @@
+"""The REST gateway: `varanger.api.gateway.app.create_app`."""

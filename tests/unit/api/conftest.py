@@ -1,0 +1,91 @@
+"""A gateway on SQLite and a folder, without sockets: its ports open, three keys made, one project, one deployment."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from sqlalchemy import select
+from sqlmodel import SQLModel
+from varanger.api.application.keys import create_key
+from varanger.api.domain.access import Scope
+from varanger.api.gateway.app import create_app
+from varanger.common.adapters.bus_memory import MemoryBus
+from varanger.common.adapters.objects_file import FileObjectStore
+from varanger.common.catalog import Catalog, open_catalog
+from varanger.common.catalog.migrate import migrate
+from varanger.common.catalog.tables import Deployment, Project
+from varanger.common.ports.objects import ObjectStore
+from varanger.common.settings import Settings
+
+Row = TypeVar("Row", bound=SQLModel)
+
+
+@dataclass
+class House:
+    """Everything a test of the gateway may want to look into."""
+
+    app: FastAPI
+    client: httpx.AsyncClient
+    catalog: Catalog
+    objects: ObjectStore
+    objects_folder: Path
+    spool_folder: Path
+    keys: dict[str, str]
+    upload_url: str = "/v1/projects/tundra/deployments/north-1/media"
+
+    def auth(self, scope: str = "admin") -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.keys[scope]}"}
+
+    async def upload(self, *files: tuple[str, bytes], **query: str) -> httpx.Response:
+        parts = [("files", (name, data, "image/jpeg")) for name, data in files]
+        return await self.client.post(self.upload_url, files=parts, params=query, headers=self.auth("upload"))
+
+    async def rows(self, table: type[Row]) -> list[Row]:
+        async with self.catalog.reading() as session:
+            return list((await session.execute(select(table))).scalars())
+
+    def left_behind(self) -> list[Path]:
+        return list(self.spool_folder.iterdir())
+
+    def stored_keys(self) -> list[str]:
+        folder = self.objects_folder
+        return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
+
+
+@pytest.fixture(scope="session")
+def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    path = tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
+    migrate(f"sqlite:///{path}")
+    return path.read_bytes()
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(max_file_bytes=4 << 20)
+
+
+@pytest.fixture
+async def house(tmp_path: Path, empty_catalog: bytes, settings: Settings) -> AsyncIterator[House]:
+    await asyncio.to_thread((tmp_path / "catalog.sqlite").write_bytes, empty_catalog)
+    catalog = open_catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    objects = FileObjectStore(tmp_path / "objects")
+    bus = MemoryBus(settings.retry_delays_s)
+    await bus.start()
+    async with catalog.writing() as session:
+        session.add(Project(project_id="tundra", title="Tundra"))
+        session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
+    keys = {scope.value: await create_key(catalog, scopes=[scope], label=scope.value) for scope in Scope}
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    app = create_app(settings, catalog, objects, bus, spool_folder=spool)
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield House(app, client, catalog, objects, tmp_path / "objects", spool, keys)
+    await bus.close()
+    await objects.close()
+    await catalog.close()
