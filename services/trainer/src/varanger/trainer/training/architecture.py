@@ -5,6 +5,7 @@ An architecture is data: with it and a ``.safetensors`` file the network is rebu
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -104,9 +105,8 @@ def build_detector(architecture: dict[str, Any]) -> nn.Module:
         an ultralytics ``DetectionModel`` taking float [N, 3, S, S] in 0-1.
     """
     prepare_ultralytics()
-    from ultralytics.nn.tasks import DetectionModel
-
-    network: nn.Module = DetectionModel({**architecture}, ch=3, nc=architecture["nc"], verbose=False)
+    tasks: Any = importlib.import_module("ultralytics.nn.tasks")
+    network: nn.Module = tasks.DetectionModel({**architecture}, ch=3, nc=architecture["nc"], verbose=False)
     return network
 
 

@@ -6,6 +6,8 @@ Only operators of opset 17 that ONNX Runtime runs on a CPU and in Triton's onnxr
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import numpy.typing as npt
 import onnx
@@ -32,11 +34,18 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.asarray(value), f"varanger/{name}"))
         return f"varanger/{name}"
 
-    def add(self, operator: str, inputs: list[str], output: str | list[str], **attributes: _Attribute) -> str:
+    def add(
+        self,
+        operator: str,
+        inputs: list[str],
+        output: str | list[str],
+        **attributes: int | list[int] | onnx.TensorProto,
+    ) -> str:
         """Add a node and return its first output."""
         outputs = [output] if isinstance(output, str) else output
         node_name = f"varanger/{operator}_{len(self.nodes)}"
-        self.nodes.append(helper.make_node(operator, inputs, outputs, name=node_name, **attributes))
+        make_node: Callable[..., onnx.NodeProto] = helper.make_node
+        self.nodes.append(make_node(operator, inputs, outputs, name=node_name, **attributes))
         return outputs[0]
 
 

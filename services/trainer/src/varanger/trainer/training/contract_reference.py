@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -42,15 +43,14 @@ class CandidateNetwork(nn.Module):
     def __init__(self, detector: nn.Module) -> None:
         super().__init__()
         self.detector = detector.float().eval()
-        head = list(detector.modules())
-        for module in head:
+        for module in detector.modules():
             if getattr(module, "end2end", False) is True:
                 raise ValueError(
-                    "an end-to-end head already suppresses duplicates; the contract takes a YOLOv8-family head"
+                    "an end-to-end head suppresses duplicates itself; the contract takes a YOLOv8-family head"
                 )
             if hasattr(module, "export") and hasattr(module, "stride"):
                 # In export mode the head returns decoded candidates alone, without its training outputs.
-                module.export = True  # type: ignore[assignment]
+                cast(Any, module).export = True
 
     def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Answer every candidate box.
@@ -95,7 +95,7 @@ class DetectorContract(nn.Module):
         """Keep the best boxes of one image: [A, 4] and [C, A] to [300, 6]."""
         best, label = scores.max(dim=0)
         kept: list[torch.Tensor] = []
-        for index in label[best > self.settings.detection_floor].unique():
+        for index in set(label[best > self.settings.detection_floor].tolist()):
             own = torch.nonzero((label == index) & (best > self.settings.detection_floor)).squeeze(1)
             order = non_maximum_suppression(corners[own], best[own], self.settings.iou_threshold)
             kept.append(own[order[:MAX_DETECTIONS]])

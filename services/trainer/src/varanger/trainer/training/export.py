@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import tempfile
 import warnings
+from pathlib import Path
 
 import onnx
 import torch
@@ -61,7 +62,7 @@ def export_detector(detector: nn.Module, settings: ContractSettings) -> bytes:
         corners, scores = network(torch.zeros(1, 3, settings.side, settings.side))
     exported = _to_onnx(network, settings.side, [CORNERS, CANDIDATE_SCORES])
     model = detector_graph(exported, settings, anchors=corners.shape[1], classes=scores.shape[1])
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def export_classifier(classifier: SoftmaxClassifier, side: int) -> bytes:
@@ -69,24 +70,24 @@ def export_classifier(classifier: SoftmaxClassifier, side: int) -> bytes:
     with torch.inference_mode():
         classes = classifier(torch.zeros(1, 3, side, side)).shape[1]
     model = classifier_graph(_to_onnx(classifier, side, ["scores"]), side, classes)
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def _to_onnx(network: nn.Module, side: int, outputs: list[str]) -> onnx.ModelProto:
     """Trace a network from float pixels; the batch is dynamic."""
-    buffer = io.BytesIO()
-    with warnings.catch_warnings(), torch.no_grad():
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.no_grad():
+        file = Path(folder) / "network.onnx"
         # The tracing exporter is deprecated but needs no further package (the new one needs onnxscript), and what it
         # traces here is plain convolutions; the tracer also warns of every Python number it bakes in, which is meant.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
             (torch.zeros(2, 3, side, side),),
-            buffer,
+            str(file),
             input_names=[PIXELS],
             output_names=outputs,
             dynamic_axes={name: {0: "N"} for name in (PIXELS, *outputs)},
             opset_version=OPSET,
             dynamo=False,
         )
-    return onnx.load_from_string(buffer.getvalue())
+        return onnx.load(file)

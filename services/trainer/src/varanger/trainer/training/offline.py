@@ -8,8 +8,7 @@ import os
 def prepare_ultralytics() -> None:
     """Set the environment ultralytics reads at import, and mend torchvision beside a CPU torch.
 
-    Call it before the first ``import ultralytics`` anywhere in the process. Set variables are left as they are, so that a
-    caller may decide otherwise.
+    Call it before the first ``import ultralytics`` of the process. Variables already set are left as they are.
     """
     os.environ.setdefault("YOLO_OFFLINE", "true")
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")

@@ -1,13 +1,16 @@
 """Make torchvision importable beside a CPU build of torch.
 
-PyPI's torchvision wheel is built against CUDA torch: next to a CPU torch its compiled operators do not load and the import
-fails with ``operator torchvision::nms does not exist``. ultralytics needs torchvision only for ``nms``; this module defines
-that one operator in plain torch when, and only when, the import fails. Beside a matching build it does nothing.
+PyPI's torchvision wheel is built against CUDA torch: next to a CPU torch its compiled operators do not load and the
+import fails with ``operator torchvision::nms does not exist``. ultralytics needs torchvision only for ``nms``; this
+module defines that one operator in plain torch when, and only when, the import fails. Beside a matching build it does
+nothing.
 """
 
 from __future__ import annotations
 
+import importlib
 import sys
+from typing import Any, cast
 
 import torch
 
@@ -51,7 +54,7 @@ def ensure_torchvision() -> None:
         RuntimeError: torchvision fails to import for another reason.
     """
     try:
-        import torchvision
+        importlib.import_module("torchvision")
     except RuntimeError as error:
         if _MISSING_OPERATOR not in str(error):
             raise
@@ -59,13 +62,12 @@ def ensure_torchvision() -> None:
         return
     for name in [name for name in sys.modules if name.split(".")[0] == "torchvision"]:
         del sys.modules[name]
-    library = torch.library.Library("torchvision", "DEF")
+    library = cast(Any, torch.library).Library("torchvision", "DEF")
     signature = "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor"
     library.define("nms" + signature)
     library.define("qnms" + signature)
     library.impl("nms", non_maximum_suppression, "CPU")
     _libraries.append(library)
-    import torchvision.extension
-
+    extension: Any = importlib.import_module("torchvision.extension")
     # torchvision.ops asks this before every call; the operator it asks about now exists.
-    torchvision.extension._has_ops = lambda: True
+    extension._has_ops = lambda: True
