@@ -1,0 +1,1 @@
+"""Everything that turns a plan into pixels."""

@@ -1,0 +1,1 @@
+"""Everything that is written beside pixels: EXIF, faults, truth, training labels."""
