@@ -1,0 +1,1 @@
+"""Datasets, training runs, expert groups, evaluation, releases."""

@@ -1,0 +1,1 @@
+"""The use cases: train a release, run a requested training."""

@@ -1,0 +1,1 @@
+"""The words and rules of training: datasets, splits, groups, calibration, evaluation. Pure."""

@@ -1,0 +1,113 @@
+"""How well boxes and labels fit the truth: average precision, and F1 over images."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from varanger.trainer.domain.two_stage import Box
+
+
+@dataclass(frozen=True, slots=True)
+class TruthBox:
+    """A labelled box, corners in the same pixels as the predicted ones."""
+
+    label: str
+    corners: tuple[float, float, float, float]
+
+
+def overlap(first: Sequence[float], second: Sequence[float]) -> float:
+    """Intersection over union of two boxes given as corners."""
+    width = min(first[2], second[2]) - max(first[0], second[0])
+    height = min(first[3], second[3]) - max(first[1], second[1])
+    if width <= 0 or height <= 0:
+        return 0.0
+    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
+    return width * height / (areas - width * height)
+
+
+def average_precision(
+    predicted: Sequence[Sequence[Box]], truth: Sequence[Sequence[TruthBox]], label: str, iou: float = 0.5
+) -> float | None:
+    """Area under the precision-recall curve of one class (all points, precision made monotone).
+
+    Args:
+        predicted: per image, any order.
+        truth: per image.
+        label: the class.
+        iou: from which a box counts as found.
+
+    Returns:
+        0-1, or None where the truth has no box of the class.
+    """
+    wanted = sum(box.label == label for boxes in truth for box in boxes)
+    if not wanted:
+        return None
+    ranked = sorted(
+        ((box.confidence, image, box) for image, boxes in enumerate(predicted) for box in boxes if box.label == label),
+        key=lambda row: -row[0],
+    )
+    taken: set[tuple[int, int]] = set()
+    hits = np.zeros(len(ranked))
+    for position, (_, image, box) in enumerate(ranked):
+        candidates = [
+            (overlap(box.corners, other.corners), index)
+            for index, other in enumerate(truth[image])
+            if other.label == label and (image, index) not in taken
+        ]
+        best, index = max(candidates, default=(0.0, -1))
+        if best >= iou:
+            taken.add((image, index))
+            hits[position] = 1
+    found = np.cumsum(hits)
+    precision = found / np.arange(1, len(ranked) + 1)
+    monotone = np.maximum.accumulate(precision[::-1])[::-1]
+    return float((monotone * hits).sum() / wanted)
+
+
+def mean_average_precision(
+    predicted: Sequence[Sequence[Box]], truth: Sequence[Sequence[TruthBox]], labels: Sequence[str]
+) -> dict[str, float]:
+    """AP at IoU 0.5 per class that occurs in the truth, and their mean under ``mean``."""
+    found = {label: average_precision(predicted, truth, label) for label in labels}
+    known = {label: round(value, 4) for label, value in found.items() if value is not None}
+    return {"mean": round(float(np.mean(list(known.values()))), 4) if known else 0.0, **known}
+
+
+@dataclass(frozen=True, slots=True)
+class ImageScores:
+    """Precision, recall and F1 over images, per label, and their plain mean."""
+
+    macro_f1: float
+    accuracy: float
+    per_label: dict[str, dict[str, float]]
+
+
+def image_scores(predicted: Sequence[str], truth: Sequence[frozenset[str]], blank: str) -> ImageScores:
+    """Compare one predicted label per image with everything that is in it.
+
+    A label is right where it is among the image's own; blank is right where there is none. Each of an image's classes
+    that was not named counts as missed.
+
+    Args:
+        predicted: one label per image.
+        truth: all labels per image; empty for a blank.
+        blank: the word for a blank.
+    """
+    wanted = [labels or frozenset({blank}) for labels in truth]
+    per_label: dict[str, dict[str, float]] = {}
+    for label in sorted(set().union(*wanted)):
+        hits = sum(answer == label and label in own for answer, own in zip(predicted, wanted, strict=True))
+        false = sum(answer == label and label not in own for answer, own in zip(predicted, wanted, strict=True))
+        missed = sum(label in own and answer not in own for answer, own in zip(predicted, wanted, strict=True))
+        f1 = 2 * hits / (2 * hits + false + missed) if hits else 0.0
+        per_label[label] = {
+            "precision": round(hits / (hits + false), 4) if hits else 0.0,
+            "recall": round(hits / (hits + missed), 4) if hits else 0.0,
+            "f1": round(f1, 4),
+            "images": float(sum(label in own for own in wanted)),
+        }
+    right = sum(answer in own for answer, own in zip(predicted, wanted, strict=True))
+    mean = float(np.mean([row["f1"] for row in per_label.values()])) if per_label else 0.0
+    return ImageScores(round(mean, 4), round(right / max(1, len(wanted)), 4), per_label)
