@@ -27,7 +27,11 @@ RUN = f"varanger-test-{os.getpid()}-{secrets.token_hex(3)}"
 
 SAMPLE_DATA_CANDIDATES = (os.environ.get("VARANGER_SAMPLE_DATA", ""), str(REPOSITORY.parent / "shared" / "data"))
 SAMPLE_DATA = next(
-    (Path(found) / "dev" for found in SAMPLE_DATA_CANDIDATES if found and (Path(found) / "dev" / "MANIFEST.tsv").exists()),
+    (
+        Path(found) / "dev"
+        for found in SAMPLE_DATA_CANDIDATES
+        if found and (Path(found) / "dev" / "MANIFEST.tsv").exists()
+    ),
     None,
 )
 """Real camera-trap images; a stranger's clone does not have them."""

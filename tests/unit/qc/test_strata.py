@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from varanger.qc.domain.cells import Cell, CellKey, key_of
 from varanger.qc.domain.strata import strata_of
 

@@ -4,6 +4,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from varanger.trainer.training.architecture import build_detector, detector_architecture
 from varanger.trainer.training.contract_reference import MAX_DETECTIONS, ContractSettings, DetectorContract
 from varanger.trainer.training.export import SoftmaxClassifier, export_classifier, export_detector

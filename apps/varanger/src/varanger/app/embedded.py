@@ -20,10 +20,10 @@ from varanger.common.ports.objects import ObjectStore
 from varanger.common.process import Build, Wiring, run_service
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import QuietServer
-from varanger.inference.main import build_inference
-from varanger.ingest.main import build_ingest
-from varanger.qc.main import build_qc
-from varanger.trainer.main import build_trainer
+from varanger.inference.main import build as build_inference
+from varanger.ingest.main import build as build_ingest
+from varanger.qc.main import build as build_qc
+from varanger.trainer.main import build as build_trainer
 
 SERVICES: tuple[Build, ...] = (build_relay, build_recorder, build_ingest, build_inference, build_qc, build_trainer)
 

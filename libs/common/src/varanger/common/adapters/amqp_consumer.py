@@ -9,6 +9,7 @@ import structlog
 from aio_pika.abc import AbstractChannel, AbstractIncomingMessage
 from aio_pika.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel as UnderlayChannel
+
 from varanger.common.adapters import bus_headers
 from varanger.common.adapters.amqp_link import CONNECT_TIMEOUT_S, Link, broker_faults
 from varanger.common.errors import DependencyDown, Unroutable

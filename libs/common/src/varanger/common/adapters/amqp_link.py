@@ -8,6 +8,7 @@ import aio_pika
 import structlog
 from aio_pika.abc import AbstractChannel, AbstractConnection
 from aio_pika.exceptions import AMQPError, ChannelInvalidStateError
+
 from varanger.common.adapters.amqp_topology import declare
 from varanger.common.errors import DependencyDown
 

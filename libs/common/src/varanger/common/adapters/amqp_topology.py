@@ -5,6 +5,7 @@ from typing import Final
 import aio_pika
 from aio_pika.abc import AbstractChannel
 from pamqp.common import FieldValue
+
 from varanger.common.topology import (
     DEAD_EXCHANGE,
     DEAD_LETTERS,

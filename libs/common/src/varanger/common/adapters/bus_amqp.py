@@ -13,6 +13,7 @@ from aio_pika.abc import AbstractChannel
 from aio_pika.exceptions import ChannelNotFoundEntity, PublishError
 from aiormq.abc import AbstractChannel as UnderlayChannel
 from pamqp.commands import Basic
+
 from varanger.common.adapters import bus_headers
 from varanger.common.adapters.amqp_consumer import AmqpSubscription
 from varanger.common.adapters.amqp_link import Link, broker_faults

@@ -22,6 +22,7 @@ from minio.datatypes import Object
 from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError, ProtocolError
 from urllib3.response import BaseHTTPResponse
+
 from varanger.common.adapters.object_keys import check_key
 from varanger.common.errors import DependencyDown, ObjectMissing
 from varanger.common.ports.objects import StoredObject

@@ -51,7 +51,7 @@ class Progress:
     @property
     def alive(self) -> bool:
         """Whether a restart would be the wrong thing."""
-        return self.stalled_s < self._stall_after_s
+        return self.stalled_s <= self._stall_after_s
 
 
 class Health:

@@ -1,0 +1,85 @@
+"""`inspect`, `predict`, `upload`: files on this computer. Stable: people script them."""
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from varanger.app.release_source import find_bundle
+from varanger.app.uploading import upload_folder
+from varanger.inference.application.predict_folder import predict_folder
+from varanger.ingest.application.inspect import inspect_files
+
+console = Console()
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add these commands."""
+    for command in (inspect, predict, upload):
+        app.command()(command)
+
+
+def inspect(
+    files: Annotated[list[Path], typer.Argument(help="image files")],
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON array instead of a table")] = False,
+) -> None:
+    """What ingest sees in files: media or quarantine and why, size, time, camera."""
+    found = inspect_files(files)
+    if as_json:
+        typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
+        return
+    table = Table("file", "verdict", "captured_at", "camera", "size")
+    for one in found:
+        verdict = one["verdict"] if one["verdict"] == "media" else f"{one['verdict']}: {one['reason']}"
+        camera = " ".join(part for part in (one["make"], one["model"]) if part)
+        table.add_row(one["file"], verdict, one["captured_at"] or "–", camera or "–", f"{one['width']}×{one['height']}")
+    console.print(table)
+
+
+def predict(
+    folder: Annotated[Path, typer.Argument(help="folder of images, searched whole")],
+    release: Annotated[str, typer.Option(help="`demo`, or a release folder")],
+    out: Annotated[Path, typer.Option(help="results file, MegaDetector JSON 1.6")],
+) -> None:
+    """Answer every image in a folder, without a server."""
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is not a folder", param_hint="FOLDER")
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("images", total=None)
+        summary = predict_folder(
+            folder, find_bundle(release), out, lambda done, total: progress.update(task, completed=done, total=total)
+        )
+    console.print(f"{summary.images} images, {summary.failures} failures → {out}")
+
+
+def upload(
+    folder: Annotated[Path, typer.Argument(help="folder of images, searched whole")],
+    project: Annotated[str, typer.Option()],
+    deployment: Annotated[str, typer.Option()],
+    url: Annotated[str, typer.Option(envvar="VARANGER_URL", help="the gateway")] = "http://127.0.0.1:8000",
+    key: Annotated[str, typer.Option(envvar="VARANGER_KEY", help="an API key that may upload")] = "",
+) -> None:
+    """Send a folder to a gateway; every file gets a verdict."""
+    if not folder.is_dir():
+        raise typer.BadParameter(f"{folder} is not a folder", param_hint="FOLDER")
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("files", total=None)
+        verdicts = upload_folder(
+            url,
+            key,
+            project,
+            deployment,
+            folder,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    counts = {verdict: sum(1 for one in verdicts if one.verdict == verdict) for verdict in ("accepted", "duplicate")}
+    rejected = [one for one in verdicts if one.verdict == "rejected"]
+    console.print(f"accepted {counts['accepted']}, duplicate {counts['duplicate']}, rejected {len(rejected)}")
+    for one in rejected:
+        console.print(f"  {one.file}: {one.reason}")
+    if rejected:
+        raise typer.Exit(1)
