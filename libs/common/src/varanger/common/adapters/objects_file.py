@@ -194,7 +194,7 @@ class FileObjectStore:
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(folder / entry.name, key, prefix)
             elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
-                with suppress(ObjectMissing, FileNotFoundError):
+                with suppress(FileNotFoundError):
                     yield self._stat(key)
 
     def _ping(self) -> None:
