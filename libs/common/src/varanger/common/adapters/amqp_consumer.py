@@ -40,6 +40,7 @@ class AmqpDelivery:
 
     def __init__(self, message: AbstractIncomingMessage, subscription: "AmqpSubscription", copier: Copier) -> None:
         self._message = message
+        self._channel: UnderlayChannel = message.channel
         self._subscription = subscription
         self._copier = copier
         self._headers = read_headers(message, subscription.queue)
@@ -99,10 +100,6 @@ class AmqpDelivery:
             )
             await self._copy(DEAD_EXCHANGE, self.queue, headers)
             await self.ack()
-
-    @property
-    def _channel(self) -> UnderlayChannel:
-        return self._message.channel
 
     @property
     def _tag(self) -> int:
@@ -263,7 +260,10 @@ class AmqpSubscription:
 
     async def _take(self, message: AbstractIncomingMessage) -> None:
         """Hand out in a task of our own: aio-pika cancels its callbacks with the channel, work under way goes on."""
-        delivery = AmqpDelivery(message, self, self._copier)
+        try:
+            delivery = AmqpDelivery(message, self, self._copier)
+        except ChannelInvalidStateError:
+            return  # the channel was lost between the message's arrival and now; it will come again
         self._held.add(delivery)
         handler = asyncio.get_running_loop().create_task(self._handle(delivery))
         self._handlers.add(handler)

@@ -18,8 +18,11 @@ def check_key(key: str) -> str:
     if len(key) > LONGEST_KEY:
         raise ValueError(f"object key has {len(key)} characters, at most {LONGEST_KEY}: {key[:80]!r}…")
     for part in key.split("/"):
-        if part in {".", ".."} or not _PART.fullmatch(part):
-            raise ValueError(f"object key {key!r}: {part!r} is not one or more of [A-Za-z0-9._=-]")
-        if len(part) > LONGEST_PART:
-            raise ValueError(f"object key {key!r}: a part has {len(part)} characters, at most {LONGEST_PART}")
+        if not is_key_part(part):
+            raise ValueError(f"object key {key!r}: {part!r} is not 1 to {LONGEST_PART} of [A-Za-z0-9._=-]")
     return key
+
+
+def is_key_part(part: str) -> bool:
+    """Whether this may stand between two `/` of a key."""
+    return part not in {".", ".."} and len(part) <= LONGEST_PART and _PART.fullmatch(part) is not None

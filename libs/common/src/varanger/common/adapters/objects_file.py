@@ -20,7 +20,7 @@ from stat import S_ISREG
 from typing import ParamSpec, TypeVar
 from uuid import uuid4
 
-from varanger.common.adapters.object_keys import check_key
+from varanger.common.adapters.object_keys import check_key, is_key_part
 from varanger.common.errors import DependencyDown, ObjectMissing
 from varanger.common.ports.objects import StoredObject
 
@@ -183,16 +183,17 @@ class FileObjectStore:
         return StoredObject(key, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
 
     def _walk(self, folder: Path, base: str, prefix: str) -> Iterator[StoredObject]:
+        """Depth first, a folder sorted as its name with `/`: together that is the order of the keys."""
         with os.scandir(folder) as entries:
             found = [(entry.name + "/" * entry.is_dir(follow_symlinks=False), entry) for entry in entries]
         for name, entry in sorted(found, key=lambda one: one[0]):
             key = base + name
-            if key == f"{_TEMPORARY}/":
-                continue
+            if not is_key_part(entry.name):
+                continue  # our temporary folder, or a stranger's file that no key could name
             if name.endswith("/"):
                 if key.startswith(prefix) or prefix.startswith(key):
                     yield from self._walk(folder / entry.name, key, prefix)
-            elif key.startswith(prefix):
+            elif key.startswith(prefix) and entry.is_file(follow_symlinks=False):
                 with suppress(FileNotFoundError):
                     yield self._stat(key)
 

@@ -1,0 +1,182 @@
+"""The bus port against bare aio-pika with confirms: the same queue, the same bodies, 128 in flight.
+
+    python bench/bus.py [--messages 1500] [--repeats 7]
+
+Takes the broker of VARANGER_TEST_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/) and, where rabbitmqctl can be
+used, a vhost of its own. Ours includes what the port adds: making each envelope's JSON, headers, keeping account of
+what is held.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import aio_pika
+from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
+from harness import compare, report, summarise
+from varanger.common.adapters.bus_amqp import AmqpBus
+from varanger.common.messages import ClassificationRequested, Envelope
+from varanger.common.ports.bus import Delivery
+from varanger.common.topology import EXCHANGE
+from varanger.common.words import Purpose
+
+QUEUE = "inference.live"
+IN_FLIGHT = 128
+PREFETCH = 64
+
+
+@contextmanager
+def own_vhost(url: str) -> Iterator[str]:
+    """The URL of a vhost that goes away again, or the one given where rabbitmqctl cannot be used."""
+    if os.geteuid() != 0 or shutil.which("rabbitmqctl") is None:
+        yield url
+        return
+    vhost, parts = f"varanger-bench-{uuid4().hex[:8]}", urlsplit(url)
+    subprocess.run(["rabbitmqctl", "-q", "add_vhost", vhost], check=True)
+    try:
+        allow = ["rabbitmqctl", "-q", "set_permissions", "-p", vhost, parts.username or "guest", ".*", ".*", ".*"]
+        subprocess.run(allow, check=True)
+        yield f"{parts.scheme}://{parts.netloc}/{vhost}"
+    finally:
+        subprocess.run(["rabbitmqctl", "-q", "delete_vhost", vhost], check=True)
+
+
+def a_command() -> Envelope:
+    """What inference is asked most often."""
+    return Envelope.wrap(
+        ClassificationRequested(
+            media_id=uuid4(),
+            release_id="a" * 64,
+            purpose=Purpose.INTAKE,
+            key="media/varanger/deployment/location_20260101_120000_0123456789.jpg",
+            view_key="views/varanger/00000000-0000-7000-8000-000000000000.jpg",
+            sha256="b" * 64,
+        ),
+        project_id="varanger",
+        producer="bench/1",
+    )
+
+
+class Bare:
+    """aio-pika as its documentation shows it."""
+
+    def __init__(self, channel: AbstractChannel, exchange: AbstractExchange, envelopes: list[Envelope]) -> None:
+        self._channel = channel
+        self._exchange = exchange
+        self._bodies = [envelope.to_body() for envelope in envelopes]
+        self._routing_key = envelopes[0].routing_key
+
+    async def publish(self) -> float:
+        """Messages/s confirmed."""
+        begin = time.perf_counter()
+        for start in range(0, len(self._bodies), IN_FLIGHT):
+            await asyncio.gather(*(self._publish(body) for body in self._bodies[start : start + IN_FLIGHT]))
+        return len(self._bodies) / (time.perf_counter() - begin)
+
+    async def consume(self) -> float:
+        """Messages/s taken and acknowledged."""
+        done, left = asyncio.Event(), len(self._bodies)
+
+        async def take(message: AbstractIncomingMessage) -> None:
+            nonlocal left
+            await message.ack()
+            left -= 1
+            if not left:
+                done.set()
+
+        await self._channel.set_qos(prefetch_count=PREFETCH)
+        queue = await self._channel.get_queue(QUEUE, ensure=False)
+        begin = time.perf_counter()
+        tag = await queue.consume(take)
+        await done.wait()
+        taken = time.perf_counter() - begin
+        await queue.cancel(tag)
+        return len(self._bodies) / taken
+
+    async def _publish(self, body: bytes) -> None:
+        message = aio_pika.Message(body, delivery_mode=aio_pika.DeliveryMode.PERSISTENT, message_id=str(uuid4()))
+        await self._exchange.publish(message, self._routing_key, mandatory=True)
+
+
+class Ours:
+    """The same through the port."""
+
+    def __init__(self, bus: AmqpBus, envelopes: list[Envelope]) -> None:
+        self._bus = bus
+        self._envelopes = envelopes
+
+    async def publish(self) -> float:
+        """Messages/s confirmed."""
+        begin = time.perf_counter()
+        for start in range(0, len(self._envelopes), IN_FLIGHT):
+            await self._bus.publish(self._envelopes[start : start + IN_FLIGHT])
+        return len(self._envelopes) / (time.perf_counter() - begin)
+
+    async def consume(self) -> float:
+        """Messages/s taken and acknowledged."""
+        done, left = asyncio.Event(), len(self._envelopes)
+
+        async def take(delivery: Delivery) -> None:
+            nonlocal left
+            await delivery.ack()
+            left -= 1
+            if not left:
+                done.set()
+
+        begin = time.perf_counter()
+        subscription = await self._bus.consume(QUEUE, take, prefetch=PREFETCH)
+        await done.wait()
+        taken = time.perf_counter() - begin
+        await subscription.cancel()
+        return len(self._envelopes) / taken
+
+
+async def main(url: str, messages: int, repeats: int) -> None:
+    """Publish and consume by turns; each side empties the queue it filled."""
+    envelopes = [a_command() for _ in range(messages)]
+    bus = AmqpBus(url, (5.0,))
+    await bus.start()
+    try:
+        async with await aio_pika.connect(url) as connection:
+            channel = await connection.channel(on_return_raises=True)
+            bare = Bare(channel, await channel.get_exchange(EXCHANGE, ensure=False), envelopes)
+            ours = Ours(bus, envelopes)
+            consumed: dict[str, list[float]] = {"bare": [], "ours": []}
+
+            async def bare_both() -> float:
+                published = await bare.publish()
+                consumed["bare"].append(await bare.consume())
+                return published
+
+            async def ours_both() -> float:
+                published = await ours.publish()
+                consumed["ours"].append(await ours.consume())
+                return published
+
+            against = "bare aio-pika with confirms"
+            published = await compare(
+                "bus port, publish", ours_both, against, bare_both, unit="messages/s", repeats=repeats, goal=0.9
+            )
+            warm = slice(1, None)
+            taken = summarise(
+                "bus port, consume", against, "messages/s", consumed["ours"][warm], consumed["bare"][warm], goal=0.9
+            )
+            report(published, taken)
+    finally:
+        await bus.close()
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=1500)
+    parser.add_argument("--repeats", type=int, default=7)
+    arguments = parser.parse_args()
+    with own_vhost(os.environ.get("VARANGER_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")) as vhost_url:
+        asyncio.run(main(vhost_url, arguments.messages, arguments.repeats))
