@@ -15,7 +15,7 @@ Draw = Callable[..., bytes]
 
 def texture(width: int, height: int, seed: int = 0) -> Image.Image:
     """A smooth, colourful picture: nothing a scaled decode could tell from a full one but rounding."""
-    coarse = np.random.default_rng(seed).integers(0, 255, (9, 12, 3), dtype=np.uint8)
+    coarse = np.random.default_rng(seed).integers(70, 190, (9, 12, 3), dtype=np.uint8)
     return Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC)
 
 

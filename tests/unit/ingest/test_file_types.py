@@ -3,6 +3,7 @@ import tarfile
 import zipfile
 
 import pytest
+
 from varanger.ingest.domain import file_types
 from varanger.ingest.domain.file_types import name_contradicts, refuse_type, sniff
 from varanger.ingest.domain.verdict import QuarantineReason

@@ -5,6 +5,7 @@ from decimal import Decimal
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from varanger.common.words import CaptureMethod
 from varanger.ingest.domain.metadata import orientation, parse_exif_date, read_metadata
 

@@ -4,6 +4,7 @@ from uuid import UUID
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
 from varanger.common.adapters.object_keys import check_key
 from varanger.ingest.domain.names import default_name, media_key, quarantine_key, safe, view_key
 
