@@ -24,7 +24,7 @@ def drawn(number):
 
 
 async def test_the_service_takes_both_lanes_and_lives_through_bad_files(tmp_path):
-    stop, facts, dead = asyncio.Event(), {}, []
+    stop, facts, dead = asyncio.Event(), {}, asyncio.Queue()
     files = [drawn(number) for number in range(20)] + [b"", b"text", drawn(77)[:300]]
     settings = Settings(bus_url="memory://", objects_url=f"file://{tmp_path}/objects", retry_delays_s=(0.01, 0.01))
     async with AsyncExitStack() as stack:
@@ -41,7 +41,7 @@ async def test_the_service_takes_both_lanes_and_lives_through_bad_files(tmp_path
                 complete.set()
 
         async def bury(delivery):
-            dead.append(delivery.headers)
+            dead.put_nowait(delivery.headers)
             await delivery.ack()
 
         for queue in topology.RECORDER:
@@ -67,8 +67,7 @@ async def test_the_service_takes_both_lanes_and_lives_through_bad_files(tmp_path
         await bus.publish([Envelope.wrap(lost, project_id="p", producer="test")])
         async with asyncio.timeout(60):
             await complete.wait()
-            while not dead:
-                await asyncio.sleep(0.01)
+            reason = (await dead.get())["x-reason"]
         stop.set()
         await running
         for fact in facts.values():
@@ -76,5 +75,5 @@ async def test_the_service_takes_both_lanes_and_lives_through_bad_files(tmp_path
     assert sum(isinstance(fact, MediaStored) for fact in facts.values()) == 20
     reasons = sorted(fact.reason for fact in facts.values() if isinstance(fact, MediaQuarantined))
     assert reasons == ["empty_file", "truncated_image", "wrong_type"]
-    assert "ObjectMissing" in dead[0]["x-reason"]
-    assert "gave up after 3 attempts" in dead[0]["x-reason"]
+    assert "ObjectMissing" in reason
+    assert "gave up after 3 attempts" in reason

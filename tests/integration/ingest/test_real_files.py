@@ -118,7 +118,7 @@ def test_views_show_what_a_full_decode_shows(sample_data, expected):
             assert isinstance(found.outcome, View), name
             view = Image.open(io.BytesIO(found.outcome.data))
             with Image.open(sample_data / name) as original:
-                full = original.convert("RGB").resize(fit(*original.size), Image.Resampling.BILINEAR)
+                full = original.convert("RGB").resize(fit(*original.size), Image.Resampling.LANCZOS)
             assert view.size == full.size
             difference = float(np.abs(np.asarray(view, np.int16) - np.asarray(full, np.int16)).mean())
             worst, total = max(worst, difference), total + difference
