@@ -2,7 +2,10 @@
 
 import os
 import shutil
-import threading
+import signal
+import subprocess
+import sys
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -87,18 +90,52 @@ def test_many_threads_share_a_few_processes(reader, photo):
     assert [tags["IFD0:Make"] for tags in found] == list(paths)
 
 
-def test_a_dead_process_costs_one_file_and_is_replaced(executable, photo):
+def running(group):
+    """Process ids and commands of a process group, the dead but not yet buried left out."""
+    table = subprocess.run(
+        ["ps", "-A", "-o", "pid=,pgid=,stat=,args="], capture_output=True, text=True, check=True
+    ).stdout
+    rows = [line.split(None, 3) for line in table.splitlines()]
+    return {int(row[0]): row[3] for row in rows if int(row[1]) == group and not row[2].startswith("Z")}
+
+
+def group_of(reader):
+    """The process group of the only process of a reader."""
+    process = reader._idle.get()
+    reader._idle.put(process)
+    return process._popen.pid
+
+
+@pytest.mark.parametrize("victim", ["all of it", "exiftool alone"])
+def test_a_dead_process_costs_one_file_and_is_replaced(executable, photo, victim):
     reader = ExifToolReader(executable, processes=1)
     path = photo()
     reader.read(path)
-    process = reader._idle.get()
-    process._popen.kill()
-    process._popen.wait()
-    reader._idle.put(process)
+    for pid, command in running(group_of(reader)).items():
+        if victim == "all of it" or "perl" in command:
+            os.kill(pid, signal.SIGKILL)
     with pytest.raises(MetadataUnread):
         reader.read(path)
     assert reader.read(path)["IFD0:Make"] == "RECONYX"
     reader.close()
+
+
+def test_a_killed_parent_leaves_no_exiftool_behind(executable, photo):
+    script = (
+        "import os, pathlib, sys\n"
+        "from varanger.ingest.adapters.exiftool import ExifToolReader\n"
+        f"reader = ExifToolReader({executable!r})\n"
+        f"reader.read(pathlib.Path({str(photo())!r}))\n"
+        "print(reader._idle.get()._popen.pid, flush=True)\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    killed = subprocess.run([sys.executable, "-c", script], check=False, capture_output=True, text=True)
+    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    for _ in range(200):
+        if not running(int(killed.stdout)):
+            return
+        time.sleep(0.05)
+    pytest.fail(f"still there: {running(int(killed.stdout))}")
 
 
 def test_a_program_that_never_answers_is_given_up(tmp_path, photo):
@@ -113,16 +150,13 @@ def test_a_program_that_never_answers_is_given_up(tmp_path, photo):
 
 
 def test_closing_leaves_no_process(executable, photo):
-    reader = open_metadata_reader(threads=2)
+    reader = open_metadata_reader(threads=1)
     assert isinstance(reader, ExifToolReader)
     reader.read(photo())
-    (process,) = [found for found in (reader._idle.get(), reader._idle.get()) if found is not None]
-    for held in (process, None):
-        reader._idle.put(held)
-    closing = threading.Thread(target=reader.close)
-    closing.start()
-    closing.join(10)
-    assert process._popen.returncode is not None
+    group = group_of(reader)
+    assert running(group)
+    reader.close()
+    assert not running(group)
 
 
 def test_without_exiftool_the_fallback_names_what_it_cannot_read(monkeypatch, photo):
