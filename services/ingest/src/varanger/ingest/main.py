@@ -5,6 +5,8 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import structlog
+
 from varanger.common import topology
 from varanger.common.consumer import Consumer
 from varanger.common.ports.objects import ObjectStore
@@ -14,6 +16,8 @@ from varanger.common.telemetry.health import Progress
 from varanger.ingest.adapters import open_metadata_reader
 from varanger.ingest.application.examine import Examiner
 from varanger.ingest.application.ingest_media import IngestMedia
+
+_log = structlog.get_logger()
 
 FETCH_AHEAD = 2
 """Files in hand per decoding thread: one is decoded while the other is fetched or stored."""
@@ -43,6 +47,7 @@ def build_ingest(settings: Settings, objects: ObjectStore, resources: ExitStack)
     """The handler, with its threads, its metadata reader and its workbench, which end with `resources`."""
     workbench = resources.enter_context(TemporaryDirectory(prefix="varanger-ingest-"))
     reader = open_metadata_reader(threads=settings.threads)
+    _log.info("ingest.metadata_reader", reader=reader.name)
     examiner = resources.enter_context(closing(Examiner(reader, max_pixels=settings.max_pixels)))
     pool = resources.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="ingest"))
     return IngestMedia(objects, examiner, pool=pool, workbench=Path(workbench))

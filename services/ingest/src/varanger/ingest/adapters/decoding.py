@@ -84,10 +84,8 @@ def _decode_with_pillow(path: Path, file_type: FileType, size: tuple[int, int]) 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
     """RGB by what a viewer would show: 16-bit grey loses its low byte, what is transparent is drawn on white."""
-    if image.mode.startswith(("I", "F")):
-        levels = np.asarray(image, dtype=np.float64)
-        top = 65535.0 if image.mode.startswith("I") else max(float(levels.max(initial=0.0)), 1.0)
-        return Image.fromarray((np.clip(levels / top, 0, 1) * 255).astype(np.uint8)).convert("RGB")
+    if image.mode.startswith("I"):
+        return Image.fromarray((np.clip(np.asarray(image), 0, 0xFFFF) >> 8).astype(np.uint8)).convert("RGB")
     if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
         layer = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer).convert("RGB")

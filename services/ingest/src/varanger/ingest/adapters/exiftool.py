@@ -8,8 +8,10 @@ import json
 import os
 import select
 import shutil
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
@@ -20,6 +22,10 @@ from varanger.ingest.ports import MetadataUnread
 ANSWER_WITHIN_S = 20.0
 _ARGUMENTS = ("-json", "-n", "-G1", "-fast")
 """Numeric values under their family-1 group; nothing is looked for behind the image's end."""
+
+_ENDS_WITH_US = '{ cat; printf "%s\\n" -stay_open False; } | { "$0" -stay_open True -@ -; kill -9 0; }'
+"""Left alone, ExifTool polls the closed pipe of a killed parent for ever. The relay before it says stop at the pipe's
+end, and when it ends by itself the whole group does, so that its answer pipe closes and nobody waits for it."""
 
 
 def find_exiftool() -> str | None:
@@ -71,11 +77,12 @@ class _Process:
 
     def __init__(self, executable: str) -> None:
         self._popen = subprocess.Popen(  # noqa: S603 - the executable is the one found at start
-            [executable, "-stay_open", "True", "-@", "-"],
+            ["/bin/sh", "-c", _ENDS_WITH_US, executable],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             bufsize=0,
+            start_new_session=True,
         )
         self._pipes = (self._popen.stdin, self._popen.stdout)
         self._asked = 0
@@ -98,7 +105,8 @@ class _Process:
 
     def kill(self) -> None:
         """End it now: it only reads, so nothing can be lost."""
-        self._popen.kill()
+        with suppress(ProcessLookupError):
+            os.killpg(self._popen.pid, signal.SIGKILL)
         self._popen.wait()
         for pipe in self._pipes:
             if pipe is not None:

@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 from varanger.common.messages import MediaMetadata
+from varanger.common.telemetry import metrics
 from varanger.ingest.adapters.decoding import decode_view, read_size
 from varanger.ingest.adapters.pillow_exif import PillowExifReader
 from varanger.ingest.domain.file_types import SNIFF_BYTES, FileType, name_contradicts, refuse_type, sniff
@@ -56,7 +57,8 @@ class Examiner:
         refusal = refuse_type(file_type)
         if refusal is not None:
             return found(refusal)
-        tags, reader, unread = self._read_tags(path)
+        with metrics.STAGE_SECONDS.labels("ingest_metadata").time():
+            tags, reader, unread = self._read_tags(path)
         metadata = read_metadata(tags, reader)
         try:
             width, height = read_size(path, file_type)
@@ -77,10 +79,11 @@ class Examiner:
         bomb = too_many_pixels(width, height, self._max_pixels)
         if bomb is not None:
             return bomb
-        try:
-            return decode_view(path, file_type, orientation=turn)
-        except ImageUnreadable as error:
-            return error.verdict
+        with metrics.STAGE_SECONDS.labels("ingest_view").time():
+            try:
+                return decode_view(path, file_type, orientation=turn)
+            except ImageUnreadable as error:
+                return error.verdict
 
     def close(self) -> None:
         """Let the metadata reader go."""

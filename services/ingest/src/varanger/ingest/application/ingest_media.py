@@ -11,16 +11,21 @@ from pathlib import Path
 from uuid import uuid4
 from zoneinfo import ZoneInfoNotFoundError
 
+import structlog
+
 from varanger.common.clock import camera_time_to_utc
 from varanger.common.errors import BadMessage, DependencyDown, ObjectMissing, StoreFault
 from varanger.common.messages import Envelope, MediaQuarantined, MediaStored, MediaUploaded, Message
 from varanger.common.ports.objects import ObjectStore
+from varanger.common.telemetry import metrics
 from varanger.common.words import DeploymentSnapshot
 from varanger.ingest import PRODUCER
 from varanger.ingest.application.examine import Examined, Examiner
 from varanger.ingest.domain.names import default_name, media_key, quarantine_key, view_key
 from varanger.ingest.domain.verdict import Quarantine
 from varanger.ingest.domain.view import View
+
+_log = structlog.get_logger()
 
 
 class IngestMedia:
@@ -74,7 +79,8 @@ class IngestMedia:
         path = self._workbench / uuid4().hex
         loop = asyncio.get_running_loop()
         try:
-            await self._objects.fetch(upload.incoming_key, path)
+            with metrics.STAGE_SECONDS.labels("ingest_fetch").time():
+                await self._objects.fetch(upload.incoming_key, path)
             found = await loop.run_in_executor(self._pool, self._examiner.examine, path, upload.original_name)
         finally:
             await loop.run_in_executor(self._pool, _remove, path)
@@ -87,9 +93,10 @@ class IngestMedia:
 
     async def _place(self, project_id: str, upload: MediaUploaded, found: Examined) -> Message:
         """Write what the file becomes; the fact that says so."""
-        if isinstance(found.outcome, View):
-            return await self._store(project_id, upload, found, found.outcome)
-        return await self._keep_in_quarantine(project_id, upload, found.outcome)
+        with metrics.STAGE_SECONDS.labels("ingest_store").time():
+            if isinstance(found.outcome, View):
+                return await self._store(project_id, upload, found, found.outcome)
+            return await self._keep_in_quarantine(project_id, upload, found.outcome)
 
     async def _store(self, project_id: str, upload: MediaUploaded, found: Examined, view: View) -> MediaStored:
         deployment = upload.deployment
@@ -120,6 +127,9 @@ class IngestMedia:
     ) -> MediaQuarantined:
         key = quarantine_key(project_id, upload.media_id)
         await self._objects.copy(upload.incoming_key, key)
+        _log.info(
+            "ingest.quarantined", media_id=str(upload.media_id), reason=str(verdict.reason), detail=verdict.detail
+        )
         return MediaQuarantined(
             media_id=upload.media_id,
             deployment_id=upload.deployment.deployment_id,

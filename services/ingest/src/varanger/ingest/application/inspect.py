@@ -29,7 +29,19 @@ def inspect_files(paths: Iterable[Path], *, settings: Settings | None = None) ->
             try:
                 yield _describe(path, examiner.examine(path, path.name))
             except OSError as error:
-                yield {"file": str(path), "verdict": "unreadable", "reason": "no_such_file", "detail": str(error)}
+                yield _unreadable(path, error)
+
+
+_FIELDS = (
+    *("file", "sha256", "bytes", "media_type", "width", "height", "captured_at", "make", "model", "serial_number"),
+    *("capture_method", "verdict", "reason", "detail", "flags", "reader"),
+)
+
+
+def _unreadable(path: Path, error: OSError) -> dict[str, Any]:
+    reason = "no_such_file" if isinstance(error, FileNotFoundError) else "not_readable"
+    said = {"file": str(path), "verdict": "unreadable", "reason": reason, "detail": str(error), "flags": []}
+    return {name: said.get(name) for name in _FIELDS}
 
 
 def _describe(path: Path, found: Examined) -> dict[str, Any]:

@@ -1,0 +1,126 @@
+"""What ingest says of real camera-trap files, against ExifTool's own answers kept beside them."""
+
+import csv
+import io
+import json
+from contextlib import closing
+from datetime import datetime
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from varanger.common.settings import Settings
+from varanger.ingest.adapters import open_metadata_reader
+from varanger.ingest.application.examine import Examiner
+from varanger.ingest.application.inspect import inspect_files
+from varanger.ingest.domain.view import View, fit
+
+BROKEN = {
+    "african_elephants_bw.jpg": ("media", None),
+    "african_elephants_truncated_file.jpg": ("quarantined", "truncated_image"),
+    "error_img.JPG": ("quarantined", "empty_file"),
+    "error_vid.mp4": ("quarantined", "empty_file"),
+    "exif-samples_image01713.jpg": ("media", None),
+    "exif-samples_image02206.jpg": ("media", None),
+    "imagetestsuite_138d3b9e0d9fbf641b8135981e597c3a.jpg": ("quarantined", "corrupt_image"),
+    "imagetestsuite_2183d39878e734cf79b62428b02fafb5.jpg": ("quarantined", "corrupt_image"),
+    "imagetestsuite_21ad703b38e2c350215bb92a849486f3.jpg": ("quarantined", "corrupt_image"),
+    "imagetestsuite_28968137f4fc75fbf56f16d7a7a8551a.jpg": ("quarantined", "truncated_image"),
+}
+IMAGES = (".jpg", ".jpeg")
+MADE_WITH = {"T": "timeLapse", "M": "activityDetection", None: None}
+
+
+@pytest.fixture(scope="module")
+def expected(sample_data):
+    answers = json.loads((sample_data / "expected_exiftool" / "exiftool_12.57_numeric.json").read_text())
+    return {answer["SourceFile"]: answer for answer in answers if answer["SourceFile"].lower().endswith(IMAGES)}
+
+
+@pytest.fixture(scope="module")
+def inspected(sample_data, expected):
+    """Every image that ExifTool had something to say of, through ingest's own code."""
+    found = inspect_files(sample_data / name for name in expected)
+    return dict(zip(expected, found, strict=True))
+
+
+def test_the_table_is_long_enough_to_mean_something(inspected):
+    assert len(inspected) > 400
+    assert all(one["reader"].startswith("exiftool") for one in inspected.values() if one["bytes"])
+
+
+def test_make_and_model_and_serial_number(inspected, expected):
+    def said(answer, tag):
+        text = str(answer.get(tag, "")).strip()
+        return text or None
+
+    for name, found in inspected.items():
+        answer = expected[name]
+        assert found["make"] == said(answer, "IFD0:Make"), name
+        assert found["model"] == said(answer, "IFD0:Model"), name
+        assert found["serial_number"] == said(answer, "Reconyx:SerialNumber"), name
+
+
+def test_capture_method(inspected, expected):
+    for name, found in inspected.items():
+        assert found["capture_method"] == MADE_WITH[expected[name].get("Reconyx:TriggerMode")], name
+
+
+def test_captured_at(inspected, expected):
+    """DateTimeOriginal by whoever wrote it: the standard tag first, for ExifTool 12.57 turns the HyperFire 2's own."""
+    for name, found in inspected.items():
+        answer = expected[name]
+        text = answer.get("ExifIFD:DateTimeOriginal", answer.get("Reconyx:DateTimeOriginal"))
+        when = datetime.strptime(text, "%Y:%m:%d %H:%M:%S").isoformat() if text else None
+        assert found["captured_at"] == when, name
+
+
+def test_size_and_date_stand_as_the_manifest_has_them(sample_data, inspected):
+    with (sample_data / "MANIFEST.tsv").open(newline="") as file:
+        rows = {row["path"]: row for row in csv.DictReader(file, delimiter="\t")}
+    compared = 0
+    for name, found in inspected.items():
+        row = rows[name]
+        assert found["sha256"].startswith(row["sha256_16"])
+        assert found["bytes"] == int(row["bytes"])
+        if "x" in row["size"] and found["width"]:
+            assert f"{found['width']}x{found['height']}" == row["size"], name
+            compared += 1
+    assert compared > 400
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files(sample_data, name):
+    (found,) = inspect_files([sample_data / "broken" / name])
+    assert (found["verdict"], found["reason"]) == BROKEN[name]
+
+
+def test_all_other_images_are_media_and_videos_are_not_yet(sample_data, inspected):
+    for name, found in inspected.items():
+        if not name.startswith("broken/"):
+            assert found["verdict"] == "media", found
+    videos = [
+        path for path in sample_data.rglob("*") if path.suffix.lower() in (".mp4", ".avi") and path.stat().st_size
+    ]
+    assert len(videos) > 10
+    for found in inspect_files(videos):
+        assert (found["verdict"], found["reason"]) == ("quarantined", "unsupported_video"), found["file"]
+
+
+def test_views_show_what_a_full_decode_shows(sample_data, expected):
+    """Mean absolute difference between each view and Pillow's full decode at the same size, over all makes."""
+    names = [name for name in expected if not name.startswith(("broken/", "smallmammal"))][::4]
+    worst, total = 0.0, 0.0
+    with closing(Examiner(open_metadata_reader(), max_pixels=Settings().max_pixels)) as examiner:
+        for name in names:
+            found = examiner.examine(sample_data / name, name)
+            assert isinstance(found.outcome, View), name
+            view = Image.open(io.BytesIO(found.outcome.data))
+            with Image.open(sample_data / name) as original:
+                full = original.convert("RGB").resize(fit(*original.size), Image.Resampling.LANCZOS)
+            assert view.size == full.size
+            difference = float(np.abs(np.asarray(view, np.int16) - np.asarray(full, np.int16)).mean())
+            worst, total = max(worst, difference), total + difference
+    assert total / len(names) < 2.5
+    assert worst < 6

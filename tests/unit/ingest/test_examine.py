@@ -1,0 +1,113 @@
+import hashlib
+import zipfile
+from datetime import datetime
+
+import pytest
+
+from varanger.ingest.adapters.fixed_tags import FixedTags
+from varanger.ingest.adapters.pillow_exif import PillowExifReader
+from varanger.ingest.application.examine import Examiner
+from varanger.ingest.domain.verdict import Flag, Quarantine, QuarantineReason
+from varanger.ingest.domain.view import View
+
+MAX_PIXELS = 1_000_000
+
+
+def examine(path, name="IMG_0001.JPG", reader=None):
+    return Examiner(reader or PillowExifReader(), max_pixels=MAX_PIXELS).examine(path, name)
+
+
+def refused(found):
+    assert isinstance(found.outcome, Quarantine)
+    assert found.outcome.detail
+    return found.outcome.reason
+
+
+def test_a_good_image_with_its_own_words(draw, exif, saved):
+    data = draw(320, 240, exif=exif(date="2024:05:06 07:08:09", make="BUSHNELL"))
+    found = examine(saved(data))
+    assert isinstance(found.outcome, View)
+    assert (found.width, found.height) == (320, 240)
+    assert (found.sha256, found.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert found.metadata.captured_at == datetime(2024, 5, 6, 7, 8, 9)
+    assert found.metadata.make == "BUSHNELL"
+    assert "no maker notes: install exiftool" in found.metadata.reader
+    assert found.flags == ()
+
+
+def test_a_png_named_jpg_is_media_by_its_real_type(draw, saved):
+    found = examine(saved(draw(kind="PNG")))
+    assert isinstance(found.outcome, View)
+    assert found.file_type.media_type == "image/png"
+    assert set(found.flags) == {Flag.EXTENSION_MISMATCH, Flag.NO_DATE}
+
+
+def test_a_missing_date_is_a_flag(draw, exif, saved):
+    found = examine(saved(draw(exif=exif(date="0000:00:00 00:00:00"))))
+    assert found.metadata.captured_at is None
+    assert found.flags == (Flag.NO_DATE,)
+
+
+def test_a_turned_camera_is_said(draw, exif, saved):
+    found = examine(saved(draw(100, 50, exif=exif(date="2024:05:06 07:08:09", orientation=6))))
+    assert (found.width, found.height) == (100, 50)
+    assert found.flags == (Flag.VIEW_ROTATED,)
+
+
+def test_an_empty_file(saved):
+    assert refused(examine(saved(b""))) == QuarantineReason.EMPTY_FILE
+
+
+def test_a_text_file(saved):
+    assert refused(examine(saved(b"this is no image\n"))) == QuarantineReason.WRONG_TYPE
+
+
+def test_a_zip(tmp_path, draw):
+    path = tmp_path / "card.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("IMG_0001.JPG", draw())
+    assert refused(examine(path)) == QuarantineReason.UNSUPPORTED_ARCHIVE
+
+
+def test_a_video(saved):
+    data = b"\x00\x00\x00\x18ftypmp42\x00\x00\x00\x00mp42isom" + bytes(100)
+    assert refused(examine(saved(data))) == QuarantineReason.UNSUPPORTED_VIDEO
+
+
+def test_a_truncated_jpeg_still_says_when_it_was_taken(draw, exif, saved):
+    data = draw(exif=exif(date="2024:05:06 07:08:09"))
+    found = examine(saved(data[: len(data) // 2]))
+    assert refused(found) == QuarantineReason.TRUNCATED_IMAGE
+    assert found.metadata.captured_at == datetime(2024, 5, 6, 7, 8, 9)
+    assert (found.width, found.height) == (160, 120)
+
+
+@pytest.mark.parametrize("start", [b"\xff\xd8", b"\xff\xd8\xff\xe0\x00\x10JFIF", b"\x89PNG\r\n\x1a\n"])
+def test_no_more_than_a_beginning(saved, start):
+    assert refused(examine(saved(start))) in (QuarantineReason.CORRUPT_IMAGE, QuarantineReason.TRUNCATED_IMAGE)
+
+
+def test_a_decompression_bomb_is_refused_by_its_header(saved, png_bomb):
+    found = examine(saved(png_bomb))
+    assert refused(found) == QuarantineReason.DECOMPRESSION_BOMB
+    assert (found.width, found.height) == (50_000, 50_000)
+    assert "2500000000 pixels" in found.outcome.detail
+
+
+def test_the_limit_itself_is_allowed(draw, saved):
+    assert isinstance(examine(saved(draw(1000, 1000))).outcome, View)
+    assert refused(examine(saved(draw(1001, 1000)))) == QuarantineReason.DECOMPRESSION_BOMB
+
+
+def test_a_reader_that_gives_up_never_decides_what_is_media(draw, exif, saved):
+    data = draw(exif=exif(date="2024:05:06 07:08:09"))
+    found = examine(saved(data), reader=FixedTags(None))
+    assert isinstance(found.outcome, View)
+    assert found.flags == (Flag.METADATA_UNREAD,)
+    assert found.metadata.captured_at == datetime(2024, 5, 6, 7, 8, 9)
+    assert "after fixed tags gave up" in found.metadata.reader
+
+
+def test_a_file_that_cannot_be_read_is_no_verdict(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        examine(tmp_path / "gone")
