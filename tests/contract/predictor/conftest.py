@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
+
 from varanger.common.adapters import open_predictor
 from varanger.common.errors import ObjectMissing
 from varanger.common.ports.predictor import ModelFile, Predictor

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+
 from varanger.common.errors import ModelFault
 from varanger.common.ports.predictor import Predictor, UInt8Images
 

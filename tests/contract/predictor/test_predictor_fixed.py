@@ -4,6 +4,7 @@ import asyncio
 
 import numpy as np
 import pytest
+
 from varanger.common.adapters import open_predictor
 from varanger.common.adapters.predictor_fixed import FixedLatencyPredictor
 from varanger.common.ports.predictor import ModelFile

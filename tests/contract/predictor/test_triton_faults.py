@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 from tritonclient.grpc import model_config_pb2, service_pb2, service_pb2_grpc
+
 from varanger.common.adapters.predictor_triton import TritonPredictor
 from varanger.common.errors import DependencyDown, ModelFault
 from varanger.common.ports.predictor import ModelFile, UInt8Images

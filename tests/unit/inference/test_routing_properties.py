@@ -4,6 +4,7 @@ import random
 
 from hypothesis import given
 from hypothesis import strategies as st
+
 from varanger.common.releases import ReleaseManifest, RoutingRule, StageModel
 from varanger.common.words import Detection, Prediction
 from varanger.inference.domain.answer import decide

@@ -1,6 +1,7 @@
 """One test per line of the routing rule (module docstring of `varanger.inference.domain.routing`)."""
 
 import pytest
+
 from varanger.common.releases import ReleaseManifest, RoutingRule, StageModel
 from varanger.common.words import Detection, Observation, Prediction
 from varanger.inference.domain.answer import decide

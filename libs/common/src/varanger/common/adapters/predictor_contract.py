@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.common.errors import ModelFault
 from varanger.common.ports.predictor import ModelFile, StageOutput, UInt8Images
 

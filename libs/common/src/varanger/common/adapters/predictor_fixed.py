@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 
 import numpy as np
+
 from varanger.common.adapters.predictor_contract import MAX_BOXES, check_images, check_output
 from varanger.common.ports.predictor import Floats, ModelFile, StageOutput, UInt8Images
 

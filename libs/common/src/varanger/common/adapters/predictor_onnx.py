@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import onnxruntime
+
 from varanger.common.adapters.predictor_contract import (
     INPUT,
     check_images,

@@ -15,6 +15,7 @@ import tritonclient.grpc.aio as triton
 from numpy.typing import NDArray
 from tritonclient.grpc import InferInput, InferRequestedOutput
 from tritonclient.utils import InferenceServerException
+
 from varanger.common.adapters.predictor_contract import (
     BOXES,
     INPUT,
