@@ -145,11 +145,12 @@ class TritonPredictor:
     async def ping(self) -> None:
         """See `Predictor.ping`."""
         try:
-            ready = await self._client.is_server_ready(client_timeout=self._answer_within_s)
+            # Live, not ready: Triton calls itself unready for good once any model, of anybody, has failed to load.
+            live = await self._client.is_server_live(client_timeout=self._answer_within_s)
         except InferenceServerException as error:
             raise DependencyDown(f"{self._address}: {error.message()}") from error
-        if not ready:
-            raise DependencyDown(f"{self._address}: Triton is not ready")
+        if not live:
+            raise DependencyDown(f"{self._address}: Triton is not live")
 
     async def close(self) -> None:
         """Close the channel; the server keeps its models for other workers."""

@@ -13,6 +13,11 @@ KEPT_FROM = 0.1
 DECIMALS = 6
 
 
+def keep_from(manifest: ReleaseManifest) -> float:
+    """The calibrated confidence from which a box is stored."""
+    return min(KEPT_FROM, manifest.routing.detection_floor)
+
+
 def decide(stages: Mapping[str, StageAnswer], manifest: ReleaseManifest, *, code_version: str = "") -> Prediction:
     """One prediction from the answers of all stages run, whatever the release's kind.
 
@@ -48,7 +53,7 @@ def _decide_two_stage(stages: Mapping[str, StageAnswer], manifest: ReleaseManife
         confidence=round(confidence, DECIMALS),
         route=outcome.route,
         observations=tuple(Observation(taxon=taxon, count=count) for taxon, count in sorted(counts.items())),
-        detections=tuple(box for box in boxes if box.confidence >= min(KEPT_FROM, floor)),
+        detections=tuple(box for box in boxes if box.confidence >= keep_from(manifest)),
         flags=tuple(sorted(outcome.flags)),
         private=_shows_people(boxes, floor),
     )
