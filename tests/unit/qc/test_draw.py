@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
+
 from varanger.qc.domain.cells import cell_codes, key_of, key_of_image, tabulate_cells
 from varanger.qc.domain.design import RoundDesign
 from varanger.qc.domain.draw import draw

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+
 from varanger.qc.domain import estimator
 from varanger.qc.domain.estimator import Ratio, estimate
 from varanger.qc.domain.strata import Strata

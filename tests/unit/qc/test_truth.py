@@ -1,4 +1,5 @@
 import pytest
+
 from varanger.common.words import ImageQuality, Observation
 from varanger.qc.domain.truth import truth_label
 
