@@ -146,7 +146,7 @@ async def answered_tasks(session: ReadSession, round_id: UUID) -> list[AnsweredT
         .where(col(QcTask.round_id) == round_id)
     )
     found: dict[UUID, AnsweredTask] = {}
-    for task, review in (await session.execute(statement)).tuples():
+    for task, review in await session.execute(statement):
         known = found.get(task.media_id)
         if known is None or _force(review) > _force(known.review):
             found[task.media_id] = AnsweredTask(task, review)
