@@ -15,7 +15,7 @@ def cell(label: str = "fox", bin_index: int = 9, images: int = 100, setup: str =
 
 def test_cells_with_enough_reviews_stay_alone() -> None:
     cells = [cell(bin_index=9), cell(bin_index=8)]
-    strata = strata_of(cells, {key_of(c): {"fox": 9, "blank": 3} for c in cells}, OUTCOMES)
+    strata = strata_of(cells, {key_of(c): {"fox": 9, "blank": 3} for c in cells}, OUTCOMES, minimum=10)
     assert strata.images.tolist() == [100, 100]
     assert strata.effective.tolist() == [12, 12]
     np.testing.assert_allclose(strata.share[0], [0.25, 0.75, 0])
@@ -24,7 +24,7 @@ def test_cells_with_enough_reviews_stay_alone() -> None:
 def test_sparse_cells_join_the_next_bin_below_and_leftovers_the_last() -> None:
     cells = [cell(bin_index=b, images=n) for b, n in ((9, 500), (8, 100), (7, 50), (6, 10))]
     seen = {key_of(c): {"fox": n} for c, n in zip(cells, (4, 7, 12, 3), strict=True)}
-    strata = strata_of(cells, seen, OUTCOMES)
+    strata = strata_of(cells, seen, OUTCOMES, minimum=10)
     assert strata.images.tolist() == [600, 60]
     assert strata.reviewed.tolist() == [11, 15]
 
@@ -53,7 +53,7 @@ def test_classes_and_setups_never_mix_and_unseen_classes_stay_outside() -> None:
 
 def test_a_cell_reviewed_whole_needs_no_neighbour() -> None:
     cells = [cell(bin_index=9, images=3), cell(bin_index=8, images=900)]
-    strata = strata_of(cells, {key_of(cells[0]): {"fox": 3}, key_of(cells[1]): {"blank": 20}}, OUTCOMES)
+    strata = strata_of(cells, {key_of(cells[0]): {"fox": 3}, key_of(cells[1]): {"blank": 20}}, OUTCOMES, minimum=10)
     assert strata.images.tolist() == [3, 900]
 
 

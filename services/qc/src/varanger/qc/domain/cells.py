@@ -6,6 +6,7 @@ Whether an image is drawn depends on its cell alone, so the images drawn of a ce
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
+
 from varanger.common.words import Frozen
 from varanger.qc.domain.design import RoundDesign
 from varanger.qc.domain.frame import Frame

@@ -6,6 +6,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
+
 from varanger.common.words import Frozen, Share
 
 TENTHS: tuple[float, ...] = tuple(round(tenth / 10, 1) for tenth in range(11))

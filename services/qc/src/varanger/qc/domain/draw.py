@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.common.words import BLANK
 from varanger.qc.domain.cells import Cell, tabulate_cells
 from varanger.qc.domain.design import RoundDesign

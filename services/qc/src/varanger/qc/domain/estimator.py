@@ -23,6 +23,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.qc.domain.strata import Strata
 
 NOT_OBSERVED = "not_observed"

@@ -3,6 +3,7 @@
 from typing import NamedTuple
 
 from pydantic import Field
+
 from varanger.common.words import Frozen
 
 

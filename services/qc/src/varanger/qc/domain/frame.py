@@ -6,6 +6,7 @@ from uuid import UUID
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.common.words import BLANK
 from varanger.qc.domain.design import RoundDesign
 

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
 from varanger.qc.domain.estimator import Ratio
 from varanger.qc.domain.strata import Strata
 

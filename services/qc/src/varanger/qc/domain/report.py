@@ -7,6 +7,7 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+
 from varanger.common.words import Frozen
 from varanger.qc.domain import estimator
 from varanger.qc.domain.cells import Cell, CellKey
