@@ -21,7 +21,7 @@ class _Part(BaseModel):
 class DatasetSource(_Part):
     """Where the labelled images are."""
 
-    format: Literal["coco_camera_traps", "yolo"]
+    format: Literal["coco_camera_traps", "yolo", "fieldsim"]
     url: str
     """``file:///folder``, a plain folder, or an object-store prefix, with the images and their labels."""
     annotations: str = "coco_camera_traps.json"
