@@ -19,7 +19,7 @@ LEASE_S = 60.0
 POLL_S = 2.0
 
 
-async def build(wiring: Wiring) -> Service:
+async def build_trainer(wiring: Wiring) -> Service:
     """Wire the trainer."""
     settings = wiring.settings
     bus, objects, catalog = await wiring.bus(), await wiring.objects(), await wired_catalog(wiring)
@@ -51,4 +51,4 @@ def _version() -> str:
 
 def main() -> None:
     """Run until SIGTERM."""
-    run_process(OWNER, build)
+    run_process(OWNER, build_trainer)

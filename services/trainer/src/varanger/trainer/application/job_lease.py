@@ -10,6 +10,7 @@ from uuid import UUID
 
 from sqlalchemy import CursorResult, or_, update
 from sqlmodel import col, select
+
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.database import WriteSession
 from varanger.common.catalog.queues import send

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import structlog
+
 from varanger.common.errors import BadMessage, DependencyDown, ObjectMissing, ReleaseInvalid
 from varanger.common.messages import Envelope, ReleaseRegistered, TrainingRequested
 from varanger.common.ports.objects import ObjectStore
@@ -87,7 +88,7 @@ class TrainingWorker:
             manifest = await self._train(job, folder)
         except (TrainingFailed, SpecInvalid, ReleaseInvalid, ObjectMissing) as error:
             _log.warning("training.failed", run=str(job.job_id), error=str(error))
-            await _insist(lambda: self._jobs.fail(job, str(error)))
+            await _insist(functools.partial(self._jobs.fail, job, str(error)))
             return
         if manifest is None:
             await self._jobs.give_back(job)

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
+
 from varanger.common.releases import ReleaseManifest, StageModel, write_manifest
 from varanger.trainer.training.architecture import build_detector
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+
 from varanger.trainer.training.architecture import BACKBONE_LAYERS, backbone_state
 from varanger.trainer.training.offline import prepare_ultralytics
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+
 from varanger.common.releases import GLOBAL, ReleaseManifest, RoutingRule, StageModel, expert_stage
 from varanger.trainer.adapters.datasets import read_dataset
 from varanger.trainer.domain.dataset import LabelledImage, classes_of, dataset_sha256
