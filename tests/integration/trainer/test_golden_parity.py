@@ -1,5 +1,6 @@
 """The shipped demonstration release answers alike in torch, in ONNX Runtime and in Triton (DESIGN section 5)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def images(release: ReleaseManifest, tmp_path_factory: pytest.TempPathFactory) -
 
 
 async def fetch(key: str) -> bytes:
-    return Path(key).read_bytes()
+    return await asyncio.to_thread(Path(key).read_bytes)
 
 
 @pytest.fixture(params=["onnx", "triton"])

@@ -1,4 +1,4 @@
-"""A requested run is followed once, under a lease; a lost lease changes nothing; a bundle is whole before it is told."""
+"""A requested run is followed once, under a lease; a lost lease changes nothing; releases are told of when whole."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -52,3 +52,7 @@ def _version() -> str:
 def main() -> None:
     """Run until SIGTERM."""
     run_process(OWNER, build_trainer)
+
+
+if __name__ == "__main__":
+    main()
