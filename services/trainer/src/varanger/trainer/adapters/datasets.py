@@ -1,4 +1,4 @@
-"""Read labelled images from folders: COCO Camera Traps, and YOLO labels."""
+"""Read labelled images from folders: COCO Camera Traps, YOLO labels, simulated seasons."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlparse
 
+from varanger.trainer.adapters.season import read_season
 from varanger.trainer.domain.dataset import DatasetInvalid, LabelledBox, LabelledImage
 from varanger.trainer.domain.spec import DatasetSource
 
@@ -43,8 +44,10 @@ def read_dataset(source: DatasetSource) -> list[LabelledImage]:
     folder = dataset_folder(source.url)
     if source.format == "coco_camera_traps":
         images = _read_coco(folder, folder / source.annotations)
-    else:
+    elif source.format == "yolo":
         images = _read_yolo(folder)
+    else:
+        images = read_season(folder)
     if not any(image.boxes for image in images):
         raise DatasetInvalid(f"dataset.url: {folder} holds no labelled box")
     return sorted(images, key=lambda image: str(image.path))

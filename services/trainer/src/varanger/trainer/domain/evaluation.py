@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+
 from varanger.trainer.domain.two_stage import Box
 
 
@@ -87,8 +88,8 @@ class ImageScores:
 def image_scores(predicted: Sequence[str], truth: Sequence[frozenset[str]], blank: str) -> ImageScores:
     """Compare one predicted label per image with everything that is in it.
 
-    A label is right where it is among the image's own; blank is right where there is none. Each of an image's classes
-    that was not named counts as missed.
+    A label is right where it is among the image's own; blank is right where there is none. An image with
+    several classes of which one was named is no miss for the others.
 
     Args:
         predicted: one label per image.

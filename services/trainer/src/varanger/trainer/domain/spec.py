@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from varanger.common.words import PRIVATE_LABELS
 
 
@@ -21,7 +22,7 @@ class _Part(BaseModel):
 class DatasetSource(_Part):
     """Where the labelled images are."""
 
-    format: Literal["coco_camera_traps", "yolo"]
+    format: Literal["coco_camera_traps", "yolo", "fieldsim"]
     url: str
     """``file:///folder``, a plain folder, or an object-store prefix, with the images and their labels."""
     annotations: str = "coco_camera_traps.json"

@@ -82,6 +82,7 @@ def _assign(units: list[list[LabelledImage]], shares: tuple[float, ...], seed: i
     total: Counter[str] = sum(counts, Counter())
     wanted = [{label: share * total[label] for label in total} for share in shares]
     images_wanted = [share * sum(len(unit) for unit in units) for share in shares]
+    holding: dict[str, set[int]] = {label: set() for label in total}
     sides = [-1] * len(units)
     left = sorted(range(len(units)), key=lambda unit: hashlib.sha256(f"{seed}:{unit}".encode()).digest())
     while left:
@@ -89,10 +90,14 @@ def _assign(units: list[list[LabelledImage]], shares: tuple[float, ...], seed: i
         rarest = min(spread, key=lambda label: (spread[label], label))
         holders = sorted((unit for unit in left if rarest in counts[unit]), key=lambda unit: -counts[unit][rarest])
         unit = holders[0]
-        side = max(range(len(shares)), key=lambda k: (wanted[k][rarest], images_wanted[k]))
+        lacking = [k for k in range(len(shares)) if k not in holding[rarest]]
+        # While there are just enough units left, each side without the class gets one; else the neediest side does.
+        choice = lacking if spread[rarest] <= len(lacking) else range(len(shares))
+        side = max(choice, key=lambda k: (wanted[k][rarest], images_wanted[k]))
         sides[unit] = side
         left.remove(unit)
         images_wanted[side] -= len(units[unit])
         for label, count in counts[unit].items():
             wanted[side][label] -= count
+            holding[label].add(side)
     return sides

@@ -34,7 +34,7 @@ def one_stage_label(boxes: Sequence[Box], floor: float) -> str:
 def two_stage_label(
     global_boxes: Sequence[Box], experts: StageBoxes, groups: Mapping[str, str], floor: float, background: float
 ) -> str:
-    """Label by routing: the global class picks the expert; where the global model saw no animal all experts look.
+    """Label by routing: the global class picks the expert; where the global model saw nothing all experts look.
 
     Args:
         global_boxes: of the global model, any confidence.
@@ -45,10 +45,12 @@ def two_stage_label(
     """
     seen = [box for box in global_boxes if box.confidence >= floor]
     animals = [box for box in seen if box.label not in PRIVATE_LABELS]
-    if not animals:
+    if not seen:
         found = [box for boxes in experts.values() for box in boxes if box.confidence >= background]
-        chosen = max(found or seen, key=lambda box: box.confidence, default=None)
+        chosen = max(found, key=lambda box: box.confidence, default=None)
         return chosen.label if chosen else BLANK
+    if not animals:
+        return max(seen, key=lambda box: box.confidence).label
     final: list[Box] = []
     for group in {groups.get(box.label) for box in animals}:
         answer = [box for box in experts.get(group or "", ()) if box.confidence >= floor]

@@ -1,4 +1,4 @@
-"""``python -m varanger.trainer.training <spec.json> <out dir>``: one training run, telling its progress as JSON lines."""
+"""One training run, its progress as JSON lines: ``python -m varanger.trainer.training <spec.json> <out dir>``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def main(arguments: list[str]) -> int:
     """Train; standard output carries one JSON object per line: ``{"share": 0.4, "text": "…"}``.
 
     Returns:
-        0, or 2 where the specification or the dataset cannot be followed; the reason is the last line of standard error.
+        0, or 2 where specification or dataset cannot be followed; the reason is the last line of standard error.
     """
     if len(arguments) != 2:
         sys.stderr.write("usage: python -m varanger.trainer.training <spec.json> <out dir>\n")
@@ -32,6 +32,9 @@ def main(arguments: list[str]) -> int:
         from varanger.trainer.training.run import TrainingRun
 
         TrainingRun(spec, Path(arguments[1]), progress).run()
+    except ModuleNotFoundError as error:
+        sys.stderr.write(f"{error}: training needs the extra varanger-trainer[torch]\n")
+        return 2
     except (ValueError, OSError) as error:
         sys.stderr.write(f"{type(error).__name__}: {error}\n")
         return 2

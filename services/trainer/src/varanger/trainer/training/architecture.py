@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 from torch import nn
+
 from varanger.trainer.training.offline import prepare_ultralytics
 
 #: Layers 0-9 are the backbone in every P5 network of the YOLOv8 family (DESIGN section 5).

@@ -12,6 +12,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save
 from torch import nn
+
 from varanger.common.releases import ReleaseManifest, StageModel, write_manifest
 from varanger.trainer.training.architecture import build_detector
 
@@ -31,8 +32,8 @@ class TrainedStage:
 def write_stage(stage: TrainedStage, folder: Path, input_size: int) -> StageModel:
     """Write a stage's two files, each named by its sha256.
 
-    The architecture travels in the weights file's own metadata, so its hash covers both and no pickle is needed to go on
-    from here.
+    The architecture travels in the weights file's own metadata: its hash covers both, and no pickle is needed to go
+    on from here.
     """
     weights = save(
         {name: value.contiguous() for name, value in stage.network.state_dict().items()},

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import onnx
 from onnx import TensorProto, helper, numpy_helper
+
 from varanger.trainer.training.contract_reference import MAX_DETECTIONS, ContractSettings
 
 OPSET = 17

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 import torch
 from torch import nn
+
 from varanger.trainer.training.torchvision_shim import non_maximum_suppression
 
 #: Rows of the answer; an image with fewer detections is padded with zeros.

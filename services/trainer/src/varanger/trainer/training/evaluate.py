@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from varanger.common.words import BLANK, PRIVATE_LABELS
+from varanger.common.words import BLANK
 from varanger.trainer.domain.dataset import LabelledImage
 from varanger.trainer.domain.evaluation import ImageScores, image_scores, mean_average_precision
 from varanger.trainer.domain.two_stage import Box, one_stage_label, two_stage_label
@@ -81,8 +81,3 @@ def measure_boxes(answers: Answers, images: Sequence[LabelledImage], staged: Sta
     predicted = answers.calibrated(1.0)
     truth = truth_boxes([images[index] for index in boxed], staged)
     return mean_average_precision([predicted[index] for index in boxed], truth, answers.classes)
-
-
-def is_animal(label: str) -> bool:
-    """People and vehicles are no animals."""
-    return label not in PRIVATE_LABELS

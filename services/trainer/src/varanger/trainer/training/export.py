@@ -9,6 +9,7 @@ from pathlib import Path
 import onnx
 import torch
 from torch import nn
+
 from varanger.trainer.training.contract_graph import (
     CANDIDATE_SCORES,
     CORNERS,

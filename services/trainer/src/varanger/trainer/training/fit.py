@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import nn
+
 from varanger.trainer.training.architecture import BACKBONE_LAYERS, backbone_state
 from varanger.trainer.training.offline import prepare_ultralytics
 
@@ -73,7 +74,7 @@ def fit_detector(
     trainer.model = network
     done: list[int] = []
 
-    def after_epoch(running: Any) -> None:  # noqa: ANN401  (ultralytics' trainer is untyped)
+    def after_epoch(running: Any) -> None:
         done.append(running.epoch)
         losses = running.tloss.values() if isinstance(running.tloss, dict) else [running.tloss]
         on_epoch(running.epoch + 1, running.epochs, float(sum(float(value) for value in losses)))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
+from PIL import Image, ImageOps
 
 #: The grey that ultralytics' own training pads with.
 PADDING = 114
@@ -43,7 +43,7 @@ def letterbox(image: Image.Image, side: int) -> tuple[npt.NDArray[np.uint8], Let
 
 
 def read_image(path: Path, side: int) -> Image.Image:
-    """Decode an image as RGB, by the JPEG decoder's own scaling down to not less than twice the side."""
+    """Decode an image as upright RGB, by the JPEG decoder's own scaling down to not less than twice the side."""
     with Image.open(path) as image:
         image.draft("RGB", (2 * side, 2 * side))
-        return image.convert("RGB")
+        return ImageOps.exif_transpose(image).convert("RGB")

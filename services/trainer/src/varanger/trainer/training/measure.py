@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from PIL import Image
+
 from varanger.trainer.domain.calibration import calibrate, fit_temperature
 from varanger.trainer.domain.dataset import LabelledImage
 from varanger.trainer.domain.evaluation import TruthBox

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import nn
+
 from varanger.common.releases import GLOBAL, ReleaseManifest, RoutingRule, StageModel, expert_stage
 from varanger.trainer.adapters.datasets import read_dataset
 from varanger.trainer.domain.dataset import LabelledImage, classes_of, dataset_sha256
@@ -83,7 +84,9 @@ class TrainingRun:
         stages = [self._stage(GLOBAL, classes, trained)]
         state = trained.network.state_dict()
         for group, species in self.spec.groups.items():
-            expert = self._train_expert(group, species, split, staged, state, classes)
+            architecture = detector_architecture(self.spec.preset, len(species))
+            start = expert_from_global(architecture, state, [classes.index(name) for name in species])
+            expert = self._train_expert(group, start, split, staged)
             stages.append(self._stage(expert_stage(group), species, expert))
         return stages
 
@@ -107,19 +110,10 @@ class TrainingRun:
         settings = self._fit(effort.global_epochs, minutes, effort.learning_rate, freeze=False)
         return fit_detector(network, dataset, folder, settings, self._epochs_between(0.02, 0.6, GLOBAL))
 
-    def _train_expert(
-        self,
-        group: str,
-        species: tuple[str, ...],
-        split: Split,
-        staged: StagedImages,
-        global_state: dict[str, torch.Tensor],
-        classes: tuple[str, ...],
-    ) -> FitResult:
-        architecture = detector_architecture(self.spec.preset, len(species))
-        network: nn.Module = expert_from_global(architecture, global_state, [classes.index(name) for name in species])
-        folder = self.work / f"expert_{list(self.spec.groups).index(group)}"
-        effort = self.spec.effort
+    def _train_expert(self, group: str, network: nn.Module, split: Split, staged: StagedImages) -> FitResult:
+        species, effort = self.spec.groups[group], self.spec.effort
+        count, index = len(self.spec.groups), list(self.spec.groups).index(group)
+        folder = self.work / f"expert_{index}"
         boxed = [image for image in split.train if not image.unboxed]
         chosen = images_for_expert(boxed, species, effort.background_per_image)
         own = [image for image in split.validation if not image.unboxed]
@@ -128,7 +122,6 @@ class TrainingRun:
             "val": [(image, boxes_for_expert(image, species)) for image in own[:1]],
         }
         dataset = write_model_dataset(folder, staged, species, sides)
-        count, index = len(self.spec.groups), list(self.spec.groups).index(group)
         minutes = effort.minutes and effort.minutes * (1 - _GLOBAL_SHARE_OF_TIME) / count
         settings = self._fit(effort.expert_epochs, minutes, effort.expert_learning_rate, freeze=True)
         begin, end = 0.6 + 0.3 * index / count, 0.6 + 0.3 * (index + 1) / count

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from PIL import Image
+
 from varanger.trainer.domain.dataset import LabelledBox, LabelledImage
 from varanger.trainer.training.letterbox import read_image
 
