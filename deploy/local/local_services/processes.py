@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypedDict
 
+_children: dict[int, subprocess.Popen[bytes]] = {}
+"""Daemons this very call started: they stay as zombies until they are polled."""
+
 
 class ServiceError(Exception):
     """A service cannot be had; the text is a whole sentence for the person who asked."""
@@ -79,6 +82,7 @@ def start_daemon(
             start_new_session=True,
             **run_as(user),
         )
+    _children[process.pid] = process
     # A pid alone may be given to a stranger after a reboot; together with its start time it is unique.
     _pid_file(folder, name).write_text(f"{process.pid} {_started_at(process.pid)}\n")
 
@@ -170,8 +174,8 @@ def _session(name: str, folder: Path) -> list[int]:
 
 def _started_at(pid: int) -> str:
     """Start time in clock ticks since boot (proc(5), field 22 of stat); "0" for a process that has ended."""
-    with contextlib.suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # our own children stay as zombies until they are waited for
+    if pid in _children and _children[pid].poll() is not None:
+        del _children[pid]
     fields = _stat(pid)
     return "0" if not fields or fields[0] in "ZX" else fields[19]
 
