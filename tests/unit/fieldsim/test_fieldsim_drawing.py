@@ -121,9 +121,7 @@ def test_sites_differ_and_stay(site: Site) -> None:
 def test_lookalikes_drawn_alike_still_differ(site: Site, species: Species) -> None:
     name, other = species.name, species.lookalike
     actor = replace(enter(name, np.random.default_rng(6), night=False), nearness=0.6)
-    one, two = (
-        _grey(draw_figure(replace(actor, taxon=taxon), site).colours, (64, 48)) for taxon in (name, other)
-    )
+    one, two = (_grey(draw_figure(replace(actor, taxon=taxon), site).colours, (64, 48)) for taxon in (name, other))
     assert np.abs(one - two).mean() > 2
 
 

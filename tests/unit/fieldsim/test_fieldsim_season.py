@@ -142,9 +142,7 @@ def test_exif_tells_what_the_truth_tells(season: Season) -> None:
         assert inner[ExifTags.Base.BodySerialNumber] == deployment.camera_id
         moment = inner[ExifTags.Base.DateTimeOriginal] + "." + inner[ExifTags.Base.SubsecTimeOriginal]
         assert (
-            moment
-            == media.captured_at.strftime("%Y:%m:%d %H:%M:%S.")
-            + f"{media.captured_at.microsecond // 1000:03d}"
+            moment == media.captured_at.strftime("%Y:%m:%d %H:%M:%S.") + f"{media.captured_at.microsecond // 1000:03d}"
         )
         mode = "Motion" if media.capture_method == "activityDetection" else "Time"
         assert f"TriggerMode={mode} ".encode() in inner[ExifTags.Base.UserComment]
