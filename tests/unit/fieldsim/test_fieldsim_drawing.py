@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+
 from varanger.fieldsim import CLASSES, EXPERT_GROUPS, NOT_ANIMALS, SPECIES, Species, twelve_megapixel
 from varanger.fieldsim.drawing.figure import draw_figure, enter
 from varanger.fieldsim.drawing.light import day_light, flash_light

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from PIL import ExifTags, Image
+
 from varanger.fieldsim import FAULT_KINDS, CameraSetup, FaultKind, Season, SeasonPlan, draw_season
 from varanger.fieldsim.files.faults import EXPECTED, spoil
 

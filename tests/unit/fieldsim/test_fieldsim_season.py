@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from PIL import ExifTags, Image
+
 from varanger.fieldsim import (
     FAULT_KINDS,
     CameraSetup,

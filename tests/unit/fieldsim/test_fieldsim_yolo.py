@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from varanger.fieldsim import CLASSES, EXPERT_GROUPS, CameraSetup, Season, SeasonPlan, draw_season, write_yolo
 
 SMALL = (CameraSetup("original", "SIMOPTIC", "Fieldsim 4", (160, 120), 80, strip=False),)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+
 from varanger.fieldsim.drawing.brush import Brush, Paint, Point
 from varanger.fieldsim.drawing.look import Look
 
