@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from types import MappingProxyType
 from typing import Final, Literal
 
 from varanger.fieldsim.species import SPECIES
@@ -91,11 +90,11 @@ class SeasonPlan:
     blank_share: float = 0.7
     time_lapse_share: float = 0.1
     burst_length: tuple[int, int] = (1, 4)
-    faults: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
+    faults: Mapping[str, int] = field(default_factory=dict)
     people_share: float = 0.04
     company_share: float = 0.25
     night_share: float = 0.5
-    species_weights: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+    species_weights: Mapping[str, float] = field(default_factory=dict)
     start: date = date(2025, 6, 1)
     days: int = 60
     time_zone: str = "Europe/Oslo"

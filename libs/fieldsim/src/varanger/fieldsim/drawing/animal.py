@@ -56,6 +56,12 @@ def _paint(colour: Paint, pose: Pose, lift: float = 0.0) -> Paint:
     return values[0], values[1], values[2]
 
 
+def _faded(look: Look, pose: Pose, fading: float) -> Paint:
+    """The colour of spots that have faded into the coat: some individuals show them clearly, some barely."""
+    mixed = [int(spot + (coat - spot) * fading) for spot, coat in zip(look.spot, look.coat, strict=True)]
+    return _paint((mixed[0], mixed[1], mixed[2]), pose)
+
+
 def _leg(brush: Brush, look: Look, pose: Pose, joint: Point, phase: float, *, lift: float, hind: bool) -> None:
     swing = pose.step * float(np.sin(phase))
     raised = max(0.0, pose.step * float(np.cos(phase))) * 0.22 * look.leg
@@ -104,12 +110,13 @@ def _trunk(brush: Brush, look: Look, pose: Pose, heights: tuple[float, float], r
         [*below, (0.2, hip_y - h * 0.45), (0.5, middle_y - m * 0.55), (0.8, shoulder_y - s * 0.6)],
         _paint(look.belly, pose),
     )
+    paint = _faded(look, pose, random.uniform(0.0, 0.75))
     for _ in range(look.spots):
         x = random.uniform(0.0, 0.98)
         thick = h * (1 - x) + s * x
         y = hip_y * (1 - x) + shoulder_y * x + random.uniform(-0.35, 0.75) * thick
         radius = random.uniform(0.018, 0.03)
-        brush.blob((x, y), radius * 1.25, radius, _paint(look.spot, pose))
+        brush.blob((x, y), radius * 1.25, radius, paint)
 
 
 def _rump(brush: Brush, look: Look, pose: Pose, hip_y: float) -> None:

@@ -17,7 +17,7 @@ from varanger.fieldsim.season import TrueBox
 
 Mask: TypeAlias = NDArray[np.bool_]
 
-LEAST_VISIBLE: Final = 0.35
+LEAST_VISIBLE: Final = 0.45
 """Share of a figure's own pixels that must be seen, else the actor is left out of the frame."""
 _TRIES: Final = 8
 
