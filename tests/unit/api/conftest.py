@@ -11,6 +11,7 @@ import pytest
 from fastapi import FastAPI
 from sqlalchemy import select
 from sqlmodel import SQLModel
+
 from varanger.api.application.keys import create_key
 from varanger.api.domain.access import Scope
 from varanger.api.gateway.app import create_app

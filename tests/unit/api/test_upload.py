@@ -4,6 +4,7 @@ import json
 import tracemalloc
 
 import pytest
+
 from varanger.common.catalog.tables import MediaHistory, Outbox, Upload
 from varanger.common.errors import DependencyDown
 from varanger.common.messages import Envelope, MediaUploaded

@@ -6,9 +6,10 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, func, select, tuple_
+from sqlalchemy import Row, Select, func, select, tuple_, update
 from sqlmodel import col
-from varanger.common.catalog.database import ReadSession
+
+from varanger.common.catalog.database import ReadSession, WriteSession
 from varanger.common.catalog.tables import (
     NO_FRAME,
     DeadLetterRow,
@@ -168,3 +169,9 @@ async def _count_by(session: ReadSession, project_id: str, column: Any) -> dict[
 
 def _counted(rows: "Sequence[Row[tuple[str, int]]]") -> dict[str, int]:
     return {name: count for name, count in (tuple(row) for row in rows)}
+
+
+async def make_private(session: WriteSession, media_ids: Collection[UUID]) -> None:
+    """Show these media only to reviewers from now on."""
+    if media_ids:
+        await session.execute(update(Media).where(col(Media.media_id).in_(media_ids)).values(private=True))

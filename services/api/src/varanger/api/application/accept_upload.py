@@ -12,6 +12,7 @@ from typing import Literal
 from uuid import UUID
 
 import structlog
+
 from varanger.api import SERVICE
 from varanger.api.adapters import upload_rows
 from varanger.api.domain.names import last_name, safe_path

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import UUID
 
 from pydantic import BaseModel
+
 from varanger.api.application.media_queries import KnownFile, Stats, WholeFile
 from varanger.api.domain.answers import review_in_force
 from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, MediaHistory, PredictionRow, Review

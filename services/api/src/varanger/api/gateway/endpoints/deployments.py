@@ -6,6 +6,7 @@ from zoneinfo import available_timezones
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, field_validator, model_validator
+
 from varanger.api.adapters import deployment_rows
 from varanger.api.gateway.endpoints.projects import existing_project
 from varanger.api.gateway.inputs import Input

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+
 from varanger.api.adapters.media_rows import MediaFilter
 from varanger.api.application.media_queries import (
     KnownFile,

@@ -4,6 +4,7 @@ from datetime import datetime
 
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
+
 from varanger.api.adapters import deployment_rows
 from varanger.api.domain.access import Scope
 from varanger.api.gateway.inputs import Input

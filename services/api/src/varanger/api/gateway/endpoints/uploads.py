@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
+
 from varanger.api import PRODUCER
 from varanger.api.adapters import deployment_rows, upload_rows
 from varanger.api.application.accept_upload import ReceivedFile, Sender, Verdict, accept_upload
