@@ -168,7 +168,7 @@ async def _count_by(session: ReadSession, project_id: str, column: Any) -> dict[
 
 
 def _counted(rows: "Sequence[Row[tuple[str, int]]]") -> dict[str, int]:
-    return {name: count for name, count in (tuple(row) for row in rows)}
+    return {row[0]: row[1] for row in rows}
 
 
 async def make_private(session: WriteSession, media_ids: Collection[UUID]) -> None:
