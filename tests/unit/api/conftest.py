@@ -3,8 +3,10 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+from uuid import UUID
 
 import httpx
 import pytest
@@ -13,6 +15,8 @@ from sqlalchemy import select
 from sqlmodel import SQLModel
 
 from varanger.api.application.keys import create_key
+from varanger.api.application.record_facts import fact_recorder
+from varanger.api.application.record_releases import register
 from varanger.api.domain.access import Scope
 from varanger.api.gateway.app import create_app
 from varanger.common.adapters.bus_memory import MemoryBus
@@ -20,8 +24,18 @@ from varanger.common.adapters.objects_file import FileObjectStore
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.migrate import migrate
 from varanger.common.catalog.tables import Deployment, Project
+from varanger.common.messages import (
+    Envelope,
+    MediaClassified,
+    MediaMetadata,
+    MediaStored,
+    Message,
+    ReleaseRegistered,
+)
 from varanger.common.ports.objects import ObjectStore
+from varanger.common.releases import ReleaseManifest, StageModel
 from varanger.common.settings import Settings
+from varanger.common.words import Prediction, Purpose
 
 Row = TypeVar("Row", bound=SQLModel)
 
@@ -45,6 +59,62 @@ class House:
     async def upload(self, *files: tuple[str, bytes], **query: str) -> httpx.Response:
         parts = [("files", (name, data, "image/jpeg")) for name, data in files]
         return await self.client.post(self.upload_url, files=parts, params=query, headers=self.auth("upload"))
+
+    async def get(self, path: str, scope: str = "read", **query: Any) -> httpx.Response:
+        return await self.client.get(path, params=query, headers=self.auth(scope))
+
+    async def post(self, path: str, body: Any, scope: str = "admin") -> httpx.Response:
+        return await self.client.post(path, json=body, headers=self.auth(scope))
+
+    async def put_in_force(self, *classes: str) -> str:
+        """Register a release that knows these classes, and promote it."""
+        stage = StageModel(sha256="ab" * 32, bytes=1, classes=classes, input_size=320)
+        manifest = ReleaseManifest(
+            name="small", kind="classifier", description="a test's", licence="Apache-2.0", stages={"classifier": stage}
+        )
+        fact = ReleaseRegistered(
+            release_id=manifest.release_id, manifest=manifest.model_dump(mode="json"), promote=True
+        )
+        async with self.catalog.writing() as session:
+            await register(session, "tundra", fact)
+        return manifest.release_id
+
+    async def take_in(
+        self, name: str, captured_at: datetime | None = None, prediction: Prediction | None = None
+    ) -> UUID:
+        """Upload a file and tell the recorder what ingest, and inference, would have found."""
+        media_id = UUID((await self.upload((name, name.encode()))).json()["results"][0]["media_id"])
+        stored = MediaStored(
+            media_id=media_id,
+            deployment_id="north-1",
+            key=f"media/tundra/north-1/{name}",
+            view_key=f"views/tundra/{media_id}.jpg",
+            name=name,
+            sha256="cd" * 32,
+            bytes=len(name),
+            media_type="image/jpeg",
+            width=2048,
+            height=1536,
+            metadata=MediaMetadata(captured_at=captured_at, make="RECONYX"),
+        )
+        await self.objects.put(stored.key, b"original of " + name.encode())
+        await self.objects.put(stored.view_key, b"view of " + name.encode())
+        await self.tell_recorder(stored)
+        if prediction is not None:
+            await self.classify(media_id, prediction)
+        return media_id
+
+    async def classify(self, media_id: UUID, prediction: Prediction) -> None:
+        [project] = [row for row in await self.rows(Project) if row.project_id == "tundra"]
+        assert project.release_id is not None
+        await self.tell_recorder(
+            MediaClassified(
+                media_id=media_id, release_id=project.release_id, purpose=Purpose.INTAKE, prediction=prediction
+            )
+        )
+
+    async def tell_recorder(self, fact: Message) -> None:
+        await fact_recorder(self.catalog)([Envelope.wrap(fact, project_id="tundra", producer="test/1")])
 
     async def rows(self, table: type[Row]) -> list[Row]:
         async with self.catalog.reading() as session:

@@ -2,6 +2,7 @@
 
 from sqlalchemy import select
 from sqlmodel import col
+
 from varanger.common.catalog.database import ReadSession
 from varanger.common.catalog.tables import ApiKey
 

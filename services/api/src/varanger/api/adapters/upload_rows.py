@@ -5,6 +5,7 @@ from uuid import UUID
 
 from sqlalchemy import func, select
 from sqlmodel import col
+
 from varanger.common.catalog.database import ReadSession, WriteSession
 from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import Media, PredictionRow, Upload

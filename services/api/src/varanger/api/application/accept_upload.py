@@ -12,6 +12,8 @@ from typing import Literal
 from uuid import UUID
 
 import structlog
+
+from varanger.api import SERVICE
 from varanger.api.adapters import upload_rows
 from varanger.api.domain.names import last_name, safe_path
 from varanger.common.catalog import Catalog
@@ -26,7 +28,7 @@ from varanger.common.ports.objects import ObjectStore
 from varanger.common.words import DeploymentSnapshot, Lane, MediaState
 
 PUTS_AT_ONCE = 8
-OWNER = "api"
+
 
 log = structlog.get_logger("varanger.api")
 
@@ -121,7 +123,7 @@ def _record(
     """Messages for the winners, rows for the duplicates, a line of history for both."""
     for upload in uploads:
         if upload.media_id in won:
-            send(session, OWNER, [_message(sender, upload)])
+            send(session, SERVICE, [_message(sender, upload)])
             remember(
                 session,
                 upload.project_id,

@@ -1,16 +1,49 @@
 """`create_app`: what the gateway is made of, in the order a request meets it."""
 
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
+
+from varanger.api import __version__
+from varanger.api.gateway import openapi, pages
 from varanger.api.gateway.context import Gateway
-from varanger.api.gateway.endpoints import uploads
+from varanger.api.gateway.endpoints import (
+    dead_letters,
+    deployments,
+    exports,
+    health,
+    jobs,
+    media,
+    projects,
+    qc,
+    releases,
+    reviews,
+    training,
+    uploads,
+)
 from varanger.api.gateway.problems import install_problem_handlers
 from varanger.common.catalog import Catalog
 from varanger.common.ports.bus import Bus
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import Health, Progress
+
+ROUTERS = (
+    projects.router,
+    deployments.router,
+    uploads.router,
+    media.router,
+    reviews.router,
+    qc.router,
+    training.router,
+    releases.router,
+    exports.router,
+    jobs.router,
+    dead_letters.router,
+    health.router,
+    pages.router,
+)
 
 
 def create_app(
@@ -22,13 +55,34 @@ def create_app(
     local_reader: bool = False,
     spool_folder: Path | None = None,
 ) -> FastAPI:
-    """The gateway over ports that are open already; whoever opened them closes them."""
-    app = FastAPI(title="Varanger", docs_url=None, redoc_url=None)
+    """The gateway over ports that are open already; whoever opened them closes them.
+
+    Args:
+        settings: limits and time-outs.
+        catalog: at the revision this code knows.
+        objects: where the bytes go.
+        bus: for readiness alone; the gateway publishes nothing itself, the relay does.
+        local_reader: let a person on this very machine look without a key (`security.py`); the embedded mode does.
+        spool_folder: where uploads are spooled; None: the system's temporary folder (`TMPDIR`).
+    """
+    app = _routes()
     progress = Progress(settings.stall_after_s)
-    health = Health("api", progress, {"catalog": catalog.ping, "objects": objects.ping, "bus": bus.ping})
-    health.started = True
-    app.state.gateway = Gateway(settings, catalog, objects, bus, progress, health, local_reader, spool_folder)
+    ready = Health("api", progress, {"catalog": catalog.ping, "objects": objects.ping, "bus": bus.ping})
+    ready.started = True
+    app.state.gateway = Gateway(settings, catalog, objects, bus, progress, ready, local_reader, spool_folder)
     app.state.backlog = uploads.Backlog()
+    return app
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI document, without anything open; committed as docs/schemas/openapi.json."""
+    return openapi.describe(_routes())
+
+
+def _routes() -> FastAPI:
+    app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     install_problem_handlers(app)
-    app.include_router(uploads.router)
+    for router in ROUTERS:
+        app.include_router(router)
+    pages.install_static(app)
     return app

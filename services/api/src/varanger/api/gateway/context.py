@@ -9,8 +9,6 @@ from varanger.common.ports.objects import ObjectStore
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import Health, Progress
 
-PRODUCER = "api/0.1.0"
-
 
 @dataclass(frozen=True)
 class Gateway:

@@ -10,6 +10,7 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+
 from varanger.common.errors import DependencyDown
 
 PROBLEM_JSON = "application/problem+json"

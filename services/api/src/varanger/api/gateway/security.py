@@ -16,6 +16,7 @@ from typing import Annotated
 from urllib.parse import urlsplit
 
 from fastapi import Depends, Request
+
 from varanger.api.application.keys import find_caller
 from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope
 from varanger.api.gateway.context import Gateway

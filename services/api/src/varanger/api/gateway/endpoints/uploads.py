@@ -8,9 +8,11 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel
+
+from varanger.api import PRODUCER
 from varanger.api.adapters import deployment_rows, upload_rows
 from varanger.api.application.accept_upload import ReceivedFile, Sender, Verdict, accept_upload
-from varanger.api.gateway.context import PRODUCER, Gateway
+from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.multipart import Form, FormLimits, FormTooLarge, MalformedForm, spool_form
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import GatewayDep, Uploader

@@ -1,0 +1,173 @@
+"""Deployments (Camtrap DP): one camera at one location for a period."""
+
+from datetime import datetime
+from typing import Any
+from zoneinfo import available_timezones
+
+from fastapi import APIRouter, Request, Response
+from pydantic import BaseModel, Field, field_validator, model_validator
+
+from varanger.api.adapters import deployment_rows
+from varanger.api.gateway.endpoints.projects import existing_project
+from varanger.api.gateway.inputs import Input
+from varanger.api.gateway.problems import Problem, not_found
+from varanger.api.gateway.security import Admin, GatewayDep, Reader
+from varanger.common.catalog.tables import Deployment
+from varanger.common.clock import UtcTime
+from varanger.common.words import DeploymentId
+
+router = APIRouter(prefix="/v1/projects/{project}/deployments", tags=["deployments"])
+
+_OFFSET_MISSING = "say the offset too, as in 2026-06-01T10:00:00+02:00"
+
+
+def _with_offset(value: Any) -> Any:
+    if isinstance(value, str):
+        try:
+            if datetime.fromisoformat(value).tzinfo is None:
+                raise ValueError(_OFFSET_MISSING)
+        except ValueError as error:
+            if str(error) == _OFFSET_MISSING:
+                raise
+    return value
+
+
+class BlindPeriod(Input):
+    """A time when the camera stood there but did not see (covered in snow, fallen over)."""
+
+    start: UtcTime
+    end: UtcTime
+    reason: str = ""
+
+    _says_its_offset = field_validator("start", "end", mode="before")(_with_offset)
+
+    @model_validator(mode="after")
+    def _ends_after_it_starts(self) -> "BlindPeriod":
+        if self.end <= self.start:
+            raise ValueError("end must be later than start")
+        return self
+
+
+class DeploymentFields(Input):
+    """What is known of a deployment; only `location_id` must be."""
+
+    location_id: str = Field(min_length=1, max_length=200)
+    location_name: str | None = None
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    camera_id: str | None = None
+    camera_model: str | None = None
+    camera_setup: str = Field(default="default", min_length=1)
+    habitat: str | None = None
+    start: UtcTime | None = None
+    end: UtcTime | None = None
+    blind_periods: list[BlindPeriod] = Field(default_factory=list)
+    time_zone: str = "Etc/UTC"
+    """IANA name: the zone the camera's clock was set to."""
+    clock_correction_s: float = Field(default=0.0, ge=-5e9, le=5e9)
+    """Seconds to add to the camera's clock."""
+
+    _say_their_offset = field_validator("start", "end", mode="before")(_with_offset)
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_an_iana_name(cls, name: str) -> str:
+        if name not in available_timezones():
+            raise ValueError(f"{name!r} is no IANA time zone; write it as in Europe/Oslo, or Etc/GMT-1 for UTC+1")
+        return name
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> "DeploymentFields":
+        if (self.latitude is None) != (self.longitude is None):
+            raise ValueError("latitude and longitude: give both or neither")
+        if self.start is not None and self.end is not None and self.end <= self.start:
+            raise ValueError("end must be later than start")
+        return self
+
+
+class DeploymentIn(DeploymentFields):
+    """A new deployment with its name."""
+
+    deployment_id: DeploymentId
+
+
+class DeploymentOut(BaseModel):
+    """A deployment."""
+
+    project_id: str
+    deployment_id: str
+    location_id: str
+    location_name: str | None
+    latitude: float | None
+    longitude: float | None
+    camera_id: str | None
+    camera_model: str | None
+    camera_setup: str
+    habitat: str | None
+    start: datetime | None
+    end: datetime | None
+    blind_periods: list[dict[str, Any]]
+    time_zone: str
+    clock_correction_s: float
+    created_at: datetime
+
+
+@router.post("", status_code=201, responses={409: {"description": "There is one of this name"}})
+async def create_deployment(
+    request: Request, response: Response, gateway: GatewayDep, _: Admin, project: str, deployment: DeploymentIn
+) -> DeploymentOut:
+    """Make a deployment."""
+    async with gateway.catalog.writing() as session:
+        await existing_project(session, project)
+        if await deployment_rows.find(session, project, deployment.deployment_id) is not None:
+            raise Problem(409, f"there is a deployment {deployment.deployment_id!r} already; PUT changes it")
+        row = Deployment(project_id=project, deployment_id=deployment.deployment_id, **_columns(deployment))
+        session.add(row)
+    response.headers["Location"] = f"{request.url.path}/{row.deployment_id}"
+    return deployment_out(row)
+
+
+@router.put("/{deployment}", responses={201: {"model": DeploymentOut, "description": "It was new"}})
+async def put_deployment(
+    response: Response, gateway: GatewayDep, _: Admin, project: str, deployment: DeploymentId, fields: DeploymentFields
+) -> DeploymentOut:
+    """Make or change a deployment. Files accepted before keep what was known of it then."""
+    async with gateway.catalog.writing() as session:
+        await existing_project(session, project)
+        row = await deployment_rows.find(session, project, deployment)
+        if row is None:
+            row = Deployment(project_id=project, deployment_id=deployment, **_columns(fields))
+            response.status_code = 201
+        for name, value in _columns(fields).items():
+            setattr(row, name, value)
+        session.add(row)
+    return deployment_out(row)
+
+
+@router.get("")
+async def list_deployments(gateway: GatewayDep, _: Reader, project: str) -> list[DeploymentOut]:
+    """The project's deployments, by location."""
+    async with gateway.catalog.reading() as session:
+        await existing_project(session, project)
+        return [deployment_out(row) for row in await deployment_rows.list_deployments(session, project)]
+
+
+@router.get("/{deployment}")
+async def get_deployment(gateway: GatewayDep, _: Reader, project: str, deployment: str) -> DeploymentOut:
+    """One deployment."""
+    async with gateway.catalog.reading() as session:
+        row = await deployment_rows.find(session, project, deployment)
+    if row is None:
+        raise not_found(f"deployment in project {project!r} called", deployment)
+    return deployment_out(row)
+
+
+def deployment_out(row: Deployment) -> DeploymentOut:
+    """As the API tells it."""
+    return DeploymentOut.model_validate(row.model_dump() | {"start": row.deployment_start, "end": row.deployment_end})
+
+
+def _columns(fields: DeploymentFields) -> dict[str, Any]:
+    columns = fields.model_dump(exclude={"deployment_id", "start", "end", "blind_periods"})
+    blind = [period.model_dump(mode="json") for period in fields.blind_periods]
+    return columns | {"deployment_start": fields.start, "deployment_end": fields.end, "blind_periods": blind}
