@@ -21,6 +21,7 @@ from uuid import uuid4
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
 from harness import compare, report, summarise
+
 from varanger.common.adapters.bus_amqp import AmqpBus
 from varanger.common.messages import ClassificationRequested, Envelope
 from varanger.common.ports.bus import Delivery

@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator
 
 import aio_pika
 import pytest
+
 from varanger.common.adapters.bus_amqp import AmqpBus
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.ports.bus import Bus, Delivery

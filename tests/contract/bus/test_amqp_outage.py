@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import aio_pika
 import pytest
+
 from varanger.common.adapters.bus_amqp import AmqpBus
 from varanger.common.errors import DependencyDown
 from varanger.common.messages import Envelope, QcRoundRequested

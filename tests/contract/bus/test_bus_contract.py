@@ -6,6 +6,7 @@ from typing import ClassVar
 from uuid import uuid4
 
 import pytest
+
 from varanger.common.errors import DependencyDown, Unroutable
 from varanger.common.messages import Envelope, Message, QcRoundRequested, ReleasePromoted
 from varanger.common.topology import DEAD_LETTERS, DELIVERY_LIMIT

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+
 from varanger.common.adapters.objects_file import FileObjectStore
 from varanger.common.adapters.objects_s3 import S3ObjectStore
 from varanger.common.ports.objects import ObjectStore

@@ -6,6 +6,7 @@ import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
+
 from varanger.common.errors import DependencyDown, ObjectMissing
 
 MALFORMED = ["", "/a", "a/", "a//b", ".", "..", "../a", "a/../b", "a/./b", "a b", "å", "a\\b", "a\0", "~temporary/x"]

@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from varanger.common.adapters import objects_file
 from varanger.common.adapters.objects_file import FileObjectStore
 from varanger.common.errors import DependencyDown

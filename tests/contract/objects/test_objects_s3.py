@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 import urllib3
 from minio import Minio
+
 from varanger.common.adapters.objects_s3 import S3ObjectStore
 from varanger.common.errors import DependencyDown, ObjectMissing
 
