@@ -6,7 +6,9 @@ import typer
 from rich.console import Console
 
 from varanger.app.cli import files, operate, release, run, train
+from varanger.client import VarangerClientError
 from varanger.common.errors import VarangerError
+from varanger.common.ports.training import TrainingFailed
 from varanger.common.settings import Settings
 from varanger.common.telemetry.logs import configure_logs
 
@@ -32,7 +34,7 @@ def main() -> None:
     """Console script; our own errors are one sentence and exit code 1."""
     try:
         app()
-    except (VarangerError, ValueError, OSError) as error:
+    except (VarangerError, VarangerClientError, TrainingFailed, ValueError, OSError) as error:
         Console(stderr=True).print(f"[bold red]varanger:[/] {error}", highlight=False, soft_wrap=True)
         sys.exit(1)
 

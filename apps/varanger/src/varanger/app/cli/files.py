@@ -10,7 +10,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from varanger.app.release_source import find_bundle
-from varanger.app.uploading import upload_folder
+from varanger.client import VarangerClient
 from varanger.inference.application.predict_folder import predict_folder
 from varanger.ingest.application.inspect import inspect_files
 
@@ -28,7 +28,7 @@ def inspect(
     as_json: Annotated[bool, typer.Option("--json", help="one JSON array instead of a table")] = False,
 ) -> None:
     """What ingest sees in files: media or quarantine and why, size, time, camera."""
-    found = inspect_files(files)
+    found = list(inspect_files(files))
     if as_json:
         typer.echo(json.dumps(found, indent=1, ensure_ascii=False))
         return
@@ -68,14 +68,13 @@ def upload(
         raise typer.BadParameter(f"{folder} is not a folder", param_hint="FOLDER")
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("files", total=None)
-        verdicts = upload_folder(
-            url,
-            key,
-            project,
-            deployment,
-            folder,
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
+        with VarangerClient(url, key) as client:
+            verdicts = client.upload_folder(
+                project,
+                deployment,
+                folder,
+                on_progress=lambda done, total: progress.update(task, completed=done, total=total),
+            )
     counts = {verdict: sum(1 for one in verdicts if one.verdict == verdict) for verdict in ("accepted", "duplicate")}
     rejected = [one for one in verdicts if one.verdict == "rejected"]
     console.print(f"accepted {counts['accepted']}, duplicate {counts['duplicate']}, rejected {len(rejected)}")

@@ -12,6 +12,7 @@ from rich.table import Table
 from varanger.api.application.dead_letters import open_dead_letters
 from varanger.api.application.dead_letters import replay as replay_dead_letters
 from varanger.api.application.keys import create_key
+from varanger.api.domain.access import Scope
 from varanger.app.opened import opened_catalog
 
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -23,7 +24,7 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="data folder of 
 @keys.command("create")
 def create(
     project: Annotated[str, typer.Option(help="project id, or * for all")],
-    scope: Annotated[list[str], typer.Option(help="upload, read, review, admin; may be repeated")],
+    scope: Annotated[list[Scope], typer.Option(help="upload, read, review, admin; may be repeated")],
     label: Annotated[str, typer.Option(help="whose key it is")] = "",
     data: DataOption = None,
 ) -> None:
@@ -31,7 +32,7 @@ def create(
 
     async def work() -> str:
         async with opened_catalog(data) as catalog:
-            return await create_key(catalog, project, scope, label)
+            return await create_key(catalog, scopes=scope, project_id=project, label=label)
 
     typer.echo(asyncio.run(work()))
 
