@@ -11,12 +11,22 @@ from urllib.parse import quote, urlsplit
 from uuid import uuid4
 
 import pytest
+import structlog
 import urllib3
 from minio import Minio
 from minio.deleteobjects import DeleteObject
 
 AMQP_URL = os.environ.get("VARANGER_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")
 S3_URL = os.environ.get("VARANGER_TEST_S3_URL", "http://varanger:varanger-secret@127.0.0.1:15700")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> Iterator[None]:
+    """structlog's default draws tracebacks with all locals, a fifth of a second for each."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

@@ -127,8 +127,21 @@ async def test_a_silent_broker_costs_a_bounded_time(relayed):
     with pytest.raises(DependencyDown):
         async with asyncio.timeout(10):
             await bus.publish([wrap() for _ in range(20)])
+    with pytest.raises(DependencyDown):
+        async with asyncio.timeout(15):
+            await bus.ping()
     relay.thaw()
     await publish_when_back(bus, wrap())
+
+
+async def test_closing_ends_though_the_broker_is_silent(relayed):
+    bus, relay = relayed
+    deliveries: asyncio.Queue = asyncio.Queue()
+    for queue in ("qc", "trainer", "promotions"):
+        await bus.consume(queue, deliveries.put, prefetch=1)
+    relay.freeze()
+    async with asyncio.timeout(40):
+        await bus.close()
 
 
 async def test_killed_connections_come_back(amqp_url):

@@ -291,6 +291,25 @@ async def test_a_message_whose_handler_always_raises_becomes_a_dead_letter(bus, 
     await dead.ack()
 
 
+async def test_a_message_that_turns_poisonous_after_a_retry_names_the_queue_it_failed_in(bus, inbox):
+    """Its broker history begins in the retry queue, which is not where it died."""
+    handed_out = 0
+
+    async def poisoned(delivery):
+        nonlocal handed_out
+        handed_out += 1
+        if handed_out == 1:
+            await delivery.retry(0.2)
+            return
+        raise ZeroDivisionError("poisoned")
+
+    await bus.publish_raw("trainer", b"poison", {})
+    await bus.consume("trainer", poisoned, prefetch=1)
+    await bus.consume(DEAD_LETTERS, inbox, prefetch=1)
+    headers = (await inbox.take()).headers
+    assert (headers["x-queue"], headers["x-reason"], headers["x-attempt"]) == ("trainer", "delivery_limit", "2")
+
+
 async def test_one_raising_handler_stops_no_other(bus):
     done = []
 

@@ -11,7 +11,7 @@ from aio_pika.exceptions import ChannelInvalidStateError, ChannelNotFoundEntity
 from aiormq.abc import AbstractChannel as UnderlayChannel
 
 from varanger.common.adapters import bus_headers
-from varanger.common.adapters.amqp_link import CONNECT_TIMEOUT_S, Link, broker_faults
+from varanger.common.adapters.amqp_link import CLOSE_TIMEOUT_S, CONNECT_TIMEOUT_S, Link, broker_faults
 from varanger.common.errors import DependencyDown, Unroutable
 from varanger.common.ports.bus import OnDelivery
 from varanger.common.topology import DEAD_EXCHANGE, DEAD_LETTERS, retry_queue
@@ -255,7 +255,7 @@ class AmqpSubscription:
         if channel is not None and not channel.is_closed:
             # Lost on the way is as good as closed.
             with suppress(DependencyDown):
-                async with broker_faults(f"closing the channel of {self.queue}"):
+                async with broker_faults(f"closing the channel of {self.queue}"), asyncio.timeout(CLOSE_TIMEOUT_S):
                     await channel.close()
 
     async def _take(self, message: AbstractIncomingMessage) -> None:

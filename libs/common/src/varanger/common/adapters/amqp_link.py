@@ -16,7 +16,9 @@ _log = structlog.get_logger("varanger.bus")
 
 CONNECT_TIMEOUT_S = 5.0
 _HEARTBEAT_S = 15
-_CLOSE_TIMEOUT_S = 5.0
+CLOSE_TIMEOUT_S = 5.0
+_DECLARE_TIMEOUT_S = 60.0
+"""A broker that elects a leader for each of two dozen new queues takes a while."""
 
 BROKER_FAULTS = (AMQPError, ChannelInvalidStateError, OSError, TimeoutError)
 """What aio-pika raises where the broker is gone, refuses or is silent."""
@@ -57,7 +59,9 @@ class Link:
             connection = await self._connected()
             try:
                 channel = connection.channel(publisher_confirms=True, on_return_raises=True)
-                await channel.initialize(timeout=CONNECT_TIMEOUT_S)
+                # Not initialize(timeout=…): aio-pika 10.2 takes that argument and does not use it.
+                async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                    await channel.initialize()
             except RuntimeError as error:
                 # "connection was not opened", "closed": it was lost between the two lines above.
                 raise ConnectionResetError(str(error)) from error
@@ -81,10 +85,8 @@ class Link:
             url, timeout=CONNECT_TIMEOUT_S, client_properties={"connection_name": f"varanger {self._name}"}
         )
         try:
-            channel = connection.channel()
-            await channel.initialize(timeout=CONNECT_TIMEOUT_S)
-            await declare(channel, self._retry_delays_s)
-            await channel.close()
+            async with asyncio.timeout(_DECLARE_TIMEOUT_S), connection.channel() as channel:
+                await declare(channel, self._retry_delays_s)
         except BaseException:
             await connection.close()
             raise
@@ -96,7 +98,7 @@ class Link:
         if connection is None:
             return
         try:
-            async with broker_faults(f"closing {self._name}"), asyncio.timeout(_CLOSE_TIMEOUT_S):
+            async with broker_faults(f"closing {self._name}"), asyncio.timeout(CLOSE_TIMEOUT_S):
                 await connection.close()
         except DependencyDown as error:
             _log.info("bus.closing_failed", link=self._name, error=str(error))

@@ -112,8 +112,7 @@ class AmqpBus:
         """Stop the consumers, give back what they hold, close both connections."""
         self._started = False
         subscriptions, self._subscriptions = self._subscriptions, []
-        for subscription in subscriptions:
-            await subscription.close()
+        await asyncio.gather(*(subscription.close() for subscription in subscriptions))
         self._publisher = None
         await self._incoming.close()
         await self._outgoing.close()
