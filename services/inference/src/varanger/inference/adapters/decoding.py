@@ -6,7 +6,7 @@ from io import BytesIO
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from varanger.inference.domain.boxes import Letterbox
 
@@ -67,6 +67,8 @@ def prepare_image(data: bytes, sides: frozenset[int], *, max_pixels: int) -> Pre
         raise
     except MemoryError:
         raise
+    except UnidentifiedImageError as error:  # its own text names our buffer
+        raise UndecodableImage("these bytes are no image of any known type") from error
     except Exception as error:  # Pillow's plugins raise nearly anything on broken bytes
         raise UndecodableImage(f"cannot be decoded: {error}"[:500]) from error
     image = Image.fromarray(pixels)

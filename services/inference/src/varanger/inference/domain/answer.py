@@ -59,6 +59,17 @@ def _decide_two_stage(stages: Mapping[str, StageAnswer], manifest: ReleaseManife
     )
 
 
+def final_boxes(prediction: Prediction, manifest: ReleaseManifest) -> tuple[Detection, ...]:
+    """The boxes that make the observations, one each, found again by the rule in what the prediction keeps."""
+    if manifest.kind == CLASSIFIER:
+        return ()
+    stages = {
+        stage: StageAnswer(tuple(box for box in prediction.detections if box.stage == stage))
+        for stage in prediction.models
+    }
+    return ordered(route(stages, manifest.routing).final)
+
+
 def _highest_animal_score(stages: Mapping[str, StageAnswer]) -> float:
     """Over all stages run, below the detection floor too: the models give a score per class even without a box."""
     return max(
