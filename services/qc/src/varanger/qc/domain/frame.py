@@ -143,9 +143,19 @@ class FrameColumns:
 
 
 def _ascending(high: NDArray[np.uint64], low: NDArray[np.uint64]) -> NDArray[np.int64] | None:
-    """The order that sorts the ids, or None where they already ascend."""
-    ascends = (high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] >= low[:-1]))
-    return None if bool(ascends.all()) else np.lexsort((low, high)).astype(np.int64)
+    """The order that sorts the ids, or None where they already ascend.
+
+    High halves of UUIDv7 rarely tie, and one plain sort is several times faster than sorting by both.
+    """
+    if bool(((high[1:] > high[:-1]) | ((high[1:] == high[:-1]) & (low[1:] >= low[:-1]))).all()):
+        return None
+    order = np.argsort(high).astype(np.int64)
+    same = high[order][1:] == high[order][:-1]
+    if same.any():
+        tied = np.flatnonzero(np.append(same, False) | np.insert(same, 0, False))
+        members = order[tied]
+        order[tied] = members[np.lexsort((low[members], high[members]))]
+    return order
 
 
 def _by_name(codes: NDArray[np.int64], names: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

@@ -22,8 +22,10 @@ from numpy.typing import NDArray
 from varanger.qc.domain.estimator import Ratio
 from varanger.qc.domain.strata import Strata
 
-REPLICATES = 2000
+REPLICATES = 1000
 LEVEL = 0.95
+MANY = 20.0
+"""Unseen images per image's worth of belief, from which on they are drawn as shares."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,8 @@ class Posterior:
         """
         if value is None:
             return None
-        y = np.einsum("rpk,pk->r", self.images, ratio.numerator)
-        x = np.einsum("rpk,pk->r", self.images, ratio.denominator)
+        flat = self.images.reshape(len(self.images), -1)
+        y, x = flat @ ratio.numerator.ravel(), flat @ ratio.denominator.ravel()
         possible = x > 0.0
         if not possible.any():
             return value, value
@@ -74,9 +76,29 @@ def posterior(strata: Strata, seed: int, prior: Prior = PRIOR, replicates: int =
     for stratum, predicted in enumerate(strata.predicted.tolist()):
         images[:, predicted] += strata.seen[stratum]
         if unseen[stratum]:
-            shares = generator.dirichlet(belief[stratum], size=replicates)
-            images[:, predicted] += generator.multinomial(int(unseen[stratum]), shares)
+            images[:, predicted] += _unseen(generator, int(unseen[stratum]), belief[stratum], replicates)
     return Posterior(images)
+
+
+def _unseen(
+    generator: np.random.Generator, unseen: int, belief: NDArray[np.float64], replicates: int
+) -> NDArray[np.float64]:
+    """What the unseen images of a stratum turn out to be, (R, K): Dirichlet-multinomial.
+
+    Where they outnumber the belief by far, images need not be drawn one by one: a Dirichlet whose concentration has
+    the same variance does, Σ' + 1 = m·(Σ + 1)/(m + Σ).
+    """
+    total = float(belief.sum())
+    counted = unseen < MANY * total
+    if not counted:
+        belief = belief * ((unseen * (total + 1.0) / (unseen + total) - 1.0) / total)
+    gamma = generator.standard_gamma(belief.astype(np.float32), size=(replicates, len(belief)), dtype=np.float32)
+    shares = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
+    if not counted:
+        return np.asarray(unseen * shares, dtype=np.float64)
+    exact = shares.astype(np.float64)
+    exact /= np.maximum(exact.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return generator.multinomial(unseen, exact).astype(np.float64)
 
 
 def prior_counts(strata: Strata, prior: Prior) -> NDArray[np.float64]:

@@ -1,16 +1,17 @@
 """From reviewed images to the report of a round. Needs the cells of the frame, never the frame itself."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
+from typing import NamedTuple
 
 import numpy as np
 
-from varanger.common.words import Frozen
 from varanger.qc.domain import estimator
-from varanger.qc.domain.cells import Cell, CellKey
+from varanger.qc.domain.cells import Cell, CellKey, key_of
 from varanger.qc.domain.design import RoundDesign
 from varanger.qc.domain.estimator import NOT_OBSERVED, Ratio
 from varanger.qc.domain.figures import (
@@ -26,39 +27,83 @@ from varanger.qc.domain.posterior import HALF_PRIOR, PRIOR, Posterior, posterior
 from varanger.qc.domain.strata import Strata, strata_of
 
 RIGHT, WRONG = "right", "wrong"
+JUDGED = (RIGHT, WRONG, NOT_OBSERVED)
 Z95 = 1.959963984540054
 
 
-class ReviewedImage(Frozen):
+class ReviewedImage(NamedTuple):
     """One reviewed image: its cell, and what it turned out to be (`NOT_OBSERVED` for bad quality)."""
 
     cell: CellKey
     outcome: str
     several_species: bool = False
 
+
+@dataclass(frozen=True)
+class _Part:
+    """Some cells of the frame, and what was seen in them."""
+
+    cells: Sequence[Cell]
+    seen: Mapping[CellKey, Mapping[str, int]]
+    several_species: int = 0
+
     @property
-    def predicted(self) -> str:
-        """The machine's label."""
-        return self.cell[1]
+    def images(self) -> int:
+        return sum(cell.images for cell in self.cells)
+
+    @property
+    def reviewed(self) -> int:
+        return sum(sum(counts.values()) for counts in self.seen.values())
+
+    def where(
+        self,
+        *,
+        camera_setup: str | None = None,
+        label: str | None = None,
+        bin_index: int | None = None,
+        several_species: int = 0,
+    ) -> "_Part":
+        """The cells of one camera setup, predicted class or bin."""
+        cells = [
+            cell
+            for cell in self.cells
+            if camera_setup in {None, cell.camera_setup}
+            and label in {None, cell.label}
+            and bin_index in {None, cell.bin}
+        ]
+        keys = [key_of(cell) for cell in cells]
+        return _Part(cells, {key: self.seen[key] for key in keys if key in self.seen}, several_species)
+
+    def judged(self) -> "_Part":
+        """The same with `right` and `wrong` for outcomes."""
+        seen: dict[CellKey, dict[str, int]] = {}
+        for key, counts in self.seen.items():
+            judged = seen.setdefault(key, {})
+            for outcome, count in counts.items():
+                told = RIGHT if outcome == key[1] else NOT_OBSERVED if outcome == NOT_OBSERVED else WRONG
+                judged[told] = judged.get(told, 0) + count
+        return _Part(self.cells, seen)
 
 
 @dataclass(frozen=True)
 class _Evidence:
-    """Strata, what they say under both priors, and the reviewed images themselves."""
+    """Strata, and what they say under both priors."""
 
     strata: Strata
     posterior: Posterior
     half_posterior: Posterior
-    raw: np.ndarray[tuple[int, int], np.dtype[np.float64]]
-    """Reviewed images, unweighted, (P, K)."""
 
     def figure(self, ratio: Ratio, *, binomial: bool = True) -> Figure:
         """One figure, raw and corrected. `binomial`: the raw one is a share of images and has Wilson's interval."""
         found = estimator.estimate(self.strata, ratio)
         interval = self.posterior.interval(ratio, found.value)
         half = self.half_posterior.interval(ratio, found.value)
+        above, below = (
+            float((self.strata.seen * weights[self.strata.predicted]).sum())
+            for weights in (ratio.numerator, ratio.denominator)
+        )
         return Figure(
-            raw=_raw(float((self.raw * ratio.numerator).sum()), float((self.raw * ratio.denominator).sum()), binomial),
+            raw=_raw(above, below, binomial),
             corrected=found.value,
             interval=None if interval is None else Interval(*interval),
             interval_half_prior=None if half is None else Interval(*half),
@@ -75,119 +120,67 @@ def report_of(cells: Sequence[Cell], design: RoundDesign, reviewed: Sequence[Rev
         cells: every cell of the frame, with its number of images and of those drawn.
         design: of the round.
         reviewed: one per reviewed image, each once.
+
+    Raises:
+        ValueError: an image in a cell that the frame does not have, or more of them than it holds.
     """
     drawn = sum(cell.drawn for cell in cells)
     if not reviewed:
         return RoundReport(drawn=drawn, reviewed=0, complete=drawn == 0)
+    several = Counter(image.cell[0] for image in reviewed if image.several_species)
+    whole = _Part(cells, _count(reviewed), several.total())
+    outcomes = _outcomes(whole)
     setups = sorted({cell.camera_setup for cell in cells})
-    by_setup = {name: [image for image in reviewed if image.cell[0] == name] for name in setups}
-    outcomes = _outcomes(cells, reviewed)
-    evidence = {
-        name: _evidence([cell for cell in cells if cell.camera_setup == name], by_setup[name], outcomes, design.seed)
-        for name in setups
-        if by_setup[name]
-    }
-    whole = _together(list(evidence.values()), strata_of(cells, _count(reviewed), outcomes))
-    single = len(setups) == 1
-    overall = _setup_report(whole, cells, design, reviewed)
+    parts = {name: whole.where(camera_setup=name, several_species=several[name]) for name in setups}
+    found = {name: _findings(part, outcomes, design) for name, part in parts.items() if part.seen}
+    strata = strata_of(cells, whole.seen, outcomes)
+    together = _Findings(
+        _together([one.evidence for one in found.values()], strata),
+        {
+            index: _together(
+                [one.bins[index] for one in found.values() if index in one.bins],
+                _bin_strata(whole.where(bin_index=index)),
+            )
+            for index in range(len(design.bins))
+            if any(index in one.bins for one in found.values())
+        },
+    )
+    overall = _setup_report(together, whole, design)
     return RoundReport(
         drawn=drawn,
         reviewed=len(reviewed),
         complete=len(reviewed) >= drawn,
         overall=overall,
         setups={
-            name: overall
-            if single
-            else _setup_report(found, [cell for cell in cells if cell.camera_setup == name], design, by_setup[name])
-            for name, found in evidence.items()
+            name: overall if len(setups) == 1 else _setup_report(one, parts[name], design)
+            for name, one in found.items()
         },
     )
 
 
-def _setup_report(
-    evidence: _Evidence, cells: Sequence[Cell], design: RoundDesign, reviewed: Sequence[ReviewedImage]
-) -> SetupReport:
-    outcomes = evidence.strata.outcomes
-    images = sum(cell.images for cell in cells)
-    covered = float(evidence.strata.images.sum())
-    return SetupReport(
-        images=images,
-        covered_share=covered / images,
-        reviewed=len(reviewed),
-        not_observed=sum(image.outcome == NOT_OBSERVED for image in reviewed),
-        not_observed_share=evidence.figure(estimator.share_of(outcomes, NOT_OBSERVED)),
-        several_species=sum(image.several_species for image in reviewed),
-        accuracy=evidence.figure(estimator.accuracy(outcomes)),
-        classes=tuple(_class_figures(evidence, label, cells, reviewed) for label in outcomes if label != NOT_OBSERVED),
-        bins=_bin_figures(cells, design, reviewed),
-        confusion=_confusion(evidence.strata),
+@dataclass(frozen=True)
+class _Findings:
+    """The evidence on all classes, and on right and wrong in each bin that was looked at."""
+
+    evidence: _Evidence
+    bins: Mapping[int, _Evidence]
+
+
+def _findings(part: _Part, outcomes: tuple[str, ...], design: RoundDesign) -> _Findings:
+    bins = {index: part.where(bin_index=index) for index in range(len(design.bins))}
+    return _Findings(
+        _evidence(strata_of(part.cells, part.seen, outcomes), design.seed),
+        {index: _evidence(_bin_strata(inside), design.seed) for index, inside in bins.items() if inside.seen},
     )
 
 
-def _class_figures(
-    evidence: _Evidence, label: str, cells: Sequence[Cell], reviewed: Sequence[ReviewedImage]
-) -> ClassFigures:
-    outcomes = evidence.strata.outcomes
-    return ClassFigures(
-        label=label,
-        predicted=sum(cell.images for cell in cells if cell.label == label),
-        reviewed=sum(image.predicted == label for image in reviewed),
-        found=sum(image.outcome == label for image in reviewed),
-        precision=evidence.figure(estimator.precision(outcomes, label)),
-        recall=evidence.figure(estimator.recall(outcomes, label)),
-        f1=evidence.figure(estimator.f1(outcomes, label), binomial=False),
-    )
+def _bin_strata(inside: _Part) -> Strata:
+    """Strata of one bin, of right and wrong alone: classes collapse within it where they are sparse."""
+    return strata_of(inside.cells, inside.judged().seen, JUDGED, predicted=lambda _: RIGHT)
 
 
-def _bin_figures(
-    cells: Sequence[Cell], design: RoundDesign, reviewed: Sequence[ReviewedImage]
-) -> tuple[BinFigures, ...]:
-    """Each bin's own accuracy, from its images alone; classes collapse within the bin where they are sparse."""
-    found = []
-    for index, (low, high) in enumerate(design.bins):
-        inside = [cell for cell in cells if cell.bin == index]
-        images = [image for image in reviewed if image.cell[2] == index]
-        if not inside:
-            continue
-        figure = Figure()
-        if images:
-            judged = [image.model_copy(update={"outcome": _judged(image)}) for image in images]
-            outcomes = (RIGHT, WRONG, NOT_OBSERVED)
-            figure = _evidence(inside, judged, outcomes, design.seed, right=RIGHT).figure(estimator.accuracy(outcomes))
-        found.append(
-            BinFigures(
-                low=low,
-                high=high,
-                images=sum(cell.images for cell in inside),
-                reviewed=len(images),
-                accuracy=figure,
-            )
-        )
-    return tuple(found)
-
-
-def _judged(image: ReviewedImage) -> str:
-    if image.outcome == NOT_OBSERVED:
-        return NOT_OBSERVED
-    return RIGHT if image.outcome == image.predicted else WRONG
-
-
-def _evidence(
-    cells: Sequence[Cell],
-    reviewed: Sequence[ReviewedImage],
-    outcomes: tuple[str, ...],
-    seed: int,
-    *,
-    right: str | None = None,
-) -> _Evidence:
-    """Strata and posteriors of some cells. `right`: the outcome that is right in all of them, if not the label."""
-    seen = _count(reviewed)
-    strata = (
-        strata_of(cells, seen, outcomes)
-        if right is None
-        else strata_of(cells, seen, outcomes, predicted=lambda _: right)
-    )
-    return _Evidence(strata, posterior(strata, seed, PRIOR), posterior(strata, seed, HALF_PRIOR), _raw_counts(strata))
+def _evidence(strata: Strata, seed: int) -> _Evidence:
+    return _Evidence(strata, posterior(strata, seed, PRIOR), posterior(strata, seed, HALF_PRIOR))
 
 
 def _together(parts: Sequence[_Evidence], strata: Strata) -> _Evidence:
@@ -196,27 +189,61 @@ def _together(parts: Sequence[_Evidence], strata: Strata) -> _Evidence:
         strata,
         reduce(add, (part.posterior for part in parts)),
         reduce(add, (part.half_posterior for part in parts)),
-        _raw_counts(strata),
     )
 
 
-def _raw_counts(strata: Strata) -> np.ndarray[tuple[int, int], np.dtype[np.float64]]:
-    counts = np.zeros((len(strata.outcomes), len(strata.outcomes)))
-    np.add.at(counts, strata.predicted, strata.seen)
-    return counts
+def _setup_report(findings: _Findings, part: _Part, design: RoundDesign) -> SetupReport:
+    evidence = findings.evidence
+    outcomes = evidence.strata.outcomes
+    return SetupReport(
+        images=part.images,
+        covered_share=float(evidence.strata.images.sum()) / part.images,
+        reviewed=part.reviewed,
+        not_observed=sum(counts.get(NOT_OBSERVED, 0) for counts in part.seen.values()),
+        not_observed_share=evidence.figure(estimator.share_of(outcomes, NOT_OBSERVED)),
+        several_species=part.several_species,
+        accuracy=evidence.figure(estimator.accuracy(outcomes)),
+        classes=tuple(_class_figures(evidence, label, part) for label in outcomes if label != NOT_OBSERVED),
+        bins=tuple(_bin_figures(findings, part, design)),
+        confusion=_confusion(evidence.strata),
+    )
 
 
-def _count(reviewed: Sequence[ReviewedImage]) -> Mapping[CellKey, Mapping[str, int]]:
+def _class_figures(evidence: _Evidence, label: str, part: _Part) -> ClassFigures:
+    outcomes = evidence.strata.outcomes
+    own = part.where(label=label)
+    return ClassFigures(
+        label=label,
+        predicted=own.images,
+        reviewed=own.reviewed,
+        found=sum(counts.get(label, 0) for counts in part.seen.values()),
+        precision=evidence.figure(estimator.precision(outcomes, label)),
+        recall=evidence.figure(estimator.recall(outcomes, label)),
+        f1=evidence.figure(estimator.f1(outcomes, label), binomial=False),
+    )
+
+
+def _bin_figures(findings: _Findings, part: _Part, design: RoundDesign) -> Iterator[BinFigures]:
+    """Each bin's own accuracy, from its images alone."""
+    for index, (low, high) in enumerate(design.bins):
+        inside = part.where(bin_index=index)
+        if not inside.cells:
+            continue
+        evidence = findings.bins.get(index)
+        accuracy = Figure() if evidence is None else evidence.figure(estimator.accuracy(JUDGED))
+        yield BinFigures(low=low, high=high, images=inside.images, reviewed=inside.reviewed, accuracy=accuracy)
+
+
+def _count(reviewed: Sequence[ReviewedImage]) -> dict[CellKey, dict[str, int]]:
     seen: dict[CellKey, dict[str, int]] = {}
-    for image in reviewed:
-        counts = seen.setdefault(image.cell, {})
-        counts[image.outcome] = counts.get(image.outcome, 0) + 1
+    for (cell, outcome), count in Counter((image.cell, image.outcome) for image in reviewed).items():
+        seen.setdefault(cell, {})[outcome] = count
     return seen
 
 
-def _outcomes(cells: Sequence[Cell], reviewed: Sequence[ReviewedImage]) -> tuple[str, ...]:
+def _outcomes(part: _Part) -> tuple[str, ...]:
     """Every class predicted or found, by name; last, what could not be judged."""
-    names = {cell.label for cell in cells} | {image.outcome for image in reviewed} - {NOT_OBSERVED}
+    names = {cell.label for cell in part.cells}.union(*part.seen.values())
     return (*sorted(names - {NOT_OBSERVED}), NOT_OBSERVED)
 
 
