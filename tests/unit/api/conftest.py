@@ -128,11 +128,30 @@ class House:
         return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
 
+@dataclass
+class Template:
+    """A catalog's bytes, made once, with what every test needs in it; its keys in plain text."""
+
+    catalog: bytes
+    keys: dict[str, str]
+
+
 @pytest.fixture(scope="session")
-def empty_catalog(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+def template(tmp_path_factory: pytest.TempPathFactory) -> Template:
     path = tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
     migrate(f"sqlite:///{path}")
-    return path.read_bytes()
+    keys = asyncio.run(_fill(f"sqlite:///{path}"))
+    return Template(path.read_bytes(), keys)
+
+
+async def _fill(url: str) -> dict[str, str]:
+    catalog = open_catalog(url)
+    async with catalog.writing() as session:
+        session.add(Project(project_id="tundra", title="Tundra"))
+        session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
+    keys = {scope.value: await create_key(catalog, scopes=[scope], label=scope.value) for scope in Scope}
+    await catalog.close()
+    return keys
 
 
 @pytest.fixture
@@ -141,22 +160,18 @@ def settings() -> Settings:
 
 
 @pytest.fixture
-async def house(tmp_path: Path, empty_catalog: bytes, settings: Settings) -> AsyncIterator[House]:
-    await asyncio.to_thread((tmp_path / "catalog.sqlite").write_bytes, empty_catalog)
+async def house(tmp_path: Path, template: Template, settings: Settings) -> AsyncIterator[House]:
+    await asyncio.to_thread((tmp_path / "catalog.sqlite").write_bytes, template.catalog)
     catalog = open_catalog(f"sqlite:///{tmp_path / 'catalog.sqlite'}")
     objects = FileObjectStore(tmp_path / "objects")
     bus = MemoryBus(settings.retry_delays_s)
     await bus.start()
-    async with catalog.writing() as session:
-        session.add(Project(project_id="tundra", title="Tundra"))
-        session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
-    keys = {scope.value: await create_key(catalog, scopes=[scope], label=scope.value) for scope in Scope}
     spool = tmp_path / "spool"
     spool.mkdir()
     app = create_app(settings, catalog, objects, bus, spool_folder=spool)
     transport = httpx.ASGITransport(app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
-        yield House(app, client, catalog, objects, tmp_path / "objects", spool, keys)
+        yield House(app, client, catalog, objects, tmp_path / "objects", spool, dict(template.keys))
     await bus.close()
     await objects.close()
     await catalog.close()

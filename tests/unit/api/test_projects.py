@@ -19,6 +19,7 @@ DEPLOYMENT = {
     "time_zone": "Europe/Oslo",
     "clock_correction_s": -3600,
 }
+BACKWARDS = {"start": "2026-07-02T00:00:00Z", "end": "2026-07-01T00:00:00Z"}
 DEPLOYMENTS = "/v1/projects/tundra/deployments"
 
 

@@ -38,7 +38,7 @@ async def media_in_order(session: ReadSession, project_id: str) -> AsyncIterator
             & (col(Deployment.deployment_id) == col(Media.deployment_id)),
         )
         .where(col(Media.project_id) == project_id)
-        .order_by(col(Deployment.location_id), col(Media.captured_at), col(Media.name))
+        .order_by(col(Deployment.location_id), col(Media.captured_at).nulls_last(), col(Media.name))
         .execution_options(yield_per=PAGE)
     )
     found = await session.stream(query)
