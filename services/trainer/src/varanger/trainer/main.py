@@ -19,7 +19,7 @@ LEASE_S = 60.0
 POLL_S = 2.0
 
 
-async def build_trainer(wiring: Wiring) -> Service:
+async def build(wiring: Wiring) -> Service:
     """Wire the trainer."""
     settings = wiring.settings
     bus, objects, catalog = await wiring.bus(), await wiring.objects(), await wired_catalog(wiring)
@@ -51,7 +51,7 @@ def _version() -> str:
 
 def main() -> None:
     """Run until SIGTERM."""
-    run_process(OWNER, build_trainer)
+    run_process(OWNER, build)
 
 
 if __name__ == "__main__":

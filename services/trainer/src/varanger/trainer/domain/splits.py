@@ -88,12 +88,13 @@ def _assign(units: list[list[LabelledImage]], shares: tuple[float, ...], seed: i
     while left:
         spread = Counter(label for unit in left for label in counts[unit])
         rarest = min(spread, key=lambda label: (spread[label], label))
-        holders = sorted((unit for unit in left if rarest in counts[unit]), key=lambda unit: -counts[unit][rarest])
-        unit = holders[0]
+        unit = next(unit for unit in left if rarest in counts[unit])
         lacking = [k for k in range(len(shares)) if k not in holding[rarest]]
         # While there are just enough units left, each side without the class gets one; else the neediest side does.
-        choice = lacking if spread[rarest] <= len(lacking) else range(len(shares))
-        side = max(choice, key=lambda k: (wanted[k][rarest], images_wanted[k]))
+        if spread[rarest] <= len(lacking):
+            side = max(lacking, key=lambda k: (_room(counts[unit], wanted[k]), images_wanted[k]))
+        else:
+            side = max(range(len(shares)), key=lambda k: (wanted[k][rarest], images_wanted[k]))
         sides[unit] = side
         left.remove(unit)
         images_wanted[side] -= len(units[unit])
@@ -101,3 +102,8 @@ def _assign(units: list[list[LabelledImage]], shares: tuple[float, ...], seed: i
             wanted[side][label] -= count
             holding[label].add(side)
     return sides
+
+
+def _room(unit: Counter[str], wanted: dict[str, float]) -> float:
+    """How much of a unit a side still wants, less what would be too much, in images."""
+    return sum(min(count, 2 * wanted[label] - count) for label, count in unit.items())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import tempfile
+from pathlib import Path
 
 
 def prepare_ultralytics() -> None:
@@ -14,6 +16,8 @@ def prepare_ultralytics() -> None:
     os.environ.setdefault("YOLO_AUTOINSTALL", "false")
     os.environ.setdefault("YOLO_VERBOSE", "false")
     os.environ.setdefault("MPLBACKEND", "agg")
+    # Its settings file: not the user's own, and writable where there is no home.
+    os.environ.setdefault("YOLO_CONFIG_DIR", str(Path(tempfile.gettempdir()) / f"varanger-ultralytics-{os.getuid()}"))
     from varanger.trainer.training.torchvision_shim import ensure_torchvision
 
     ensure_torchvision()
