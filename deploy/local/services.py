@@ -149,6 +149,8 @@ def start_here(service: LocalService) -> Address:
     wanted = wanted_address(service)
     if not wanted.is_loopback:
         raise ServiceError(sentence(service, f"nothing answers at {wanted.shown}, which is another machine"))
+    if sys.platform != "linux":
+        raise ServiceError(sentence(service, "starting programs of this machine is known for Linux alone"))
     if Path("/run/systemd/system").is_dir() and wait_until(partial(answers, service, wanted), 5):
         say(service, f"answers at {wanted.shown} (the system runs it)")
         return wanted

@@ -22,7 +22,6 @@ class LocalService(abc.ABC):
         packages: Debian packages that bring its programs.
         also_needs: what no package brings, as words that may follow a list of packages.
         compose_service: its name in deploy/compose/compose.yaml.
-        compose_port: the port it listens on inside its container.
     """
 
     name: ClassVar[str]
@@ -31,7 +30,6 @@ class LocalService(abc.ABC):
     default_port: ClassVar[int]
     packages: ClassVar[tuple[str, ...]]
     compose_service: ClassVar[str]
-    compose_port: ClassVar[int]
     also_needs: ClassVar[str] = ""
 
     def __init__(self, state: Path) -> None:

@@ -43,7 +43,6 @@ class Triton(LocalService):
     packages = ("python3-venv",)
     also_needs = " (the machine must be Linux, with a Python of 3.10 to 3.12)"
     compose_service = "triton"
-    compose_port = 8001
 
     def complaint(self, address: Address) -> str | None:
         """Ask over gRPC whether it lives."""
