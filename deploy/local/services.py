@@ -129,7 +129,7 @@ def already_there(state: Path, service: LocalService) -> Address | None:
 
 def install(missing: list[LocalService], complaints: dict[str, str]) -> None:
     """Install the programs of those services that lack them, in one go, where that is allowed."""
-    lacking = [service for service in missing if not service.is_installed() and service.packages]
+    lacking = [service for service in missing if not service.is_installed()]
     if not lacking or not debian.can_install():
         return
     packages = [package for service in lacking for package in service.packages]
@@ -149,6 +149,8 @@ def start_here(service: LocalService) -> Address:
     wanted = wanted_address(service)
     if not wanted.is_loopback:
         raise ServiceError(sentence(service, f"nothing answers at {wanted.shown}, which is another machine"))
+    if sys.platform != "linux":
+        raise ServiceError(sentence(service, "starting programs of this machine is known for Linux alone"))
     if Path("/run/systemd/system").is_dir() and wait_until(partial(answers, service, wanted), 5):
         say(service, f"answers at {wanted.shown} (the system runs it)")
         return wanted
@@ -198,9 +200,7 @@ def wanted_address(service: LocalService) -> Address:
 
 def sentence(service: LocalService, why: str) -> str:
     """One sentence that says what cannot be had, why, and how to get it."""
-    own = f"as root on Debian install {' '.join(service.packages)}"
-    if not service.packages:
-        own = "use Linux with Python 3.11 and its venv module"
+    own = f"as root on Debian install {' '.join(service.packages)}{service.also_needs}"
     container = "install Docker with `docker compose`"
     ways = f"{own}, or {container}, or point {service.variable} to one that runs"
     return f"{service.name} cannot be had here: {ways}. The reason: {why}"

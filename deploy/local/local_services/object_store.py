@@ -41,7 +41,6 @@ class ObjectStore(LocalService):
     default_port = 15700
     packages = ("radosgw", "ceph-mon", "ceph-osd", "ceph-mgr")
     compose_service = "objects"
-    compose_port = 8333
 
     def complaint(self, address: Address) -> str | None:
         """List the buckets with a signed request."""

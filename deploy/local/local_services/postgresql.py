@@ -32,7 +32,6 @@ class PostgreSQL(LocalService):
     default_port = 5432
     packages = ("postgresql",)
     compose_service = "postgres"
-    compose_port = 5432
 
     def complaint(self, address: Address) -> str | None:
         """Log in and see that the role may create databases."""

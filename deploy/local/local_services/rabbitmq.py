@@ -34,7 +34,6 @@ class RabbitMQ(LocalService):
     default_port = 5672
     packages = ("rabbitmq-server",)
     compose_service = "rabbitmq"
-    compose_port = 5672
 
     def complaint(self, address: Address) -> str | None:
         """Log in over AMQP and open the virtual host."""

@@ -19,9 +19,9 @@ class LocalService(abc.ABC):
         variable: environment variable that holds its URL.
         default_url: where it is looked for when the variable is not set.
         default_port: the port of a URL without one.
-        packages: Debian packages that bring its programs; none where pip does.
+        packages: Debian packages that bring its programs.
+        also_needs: what no package brings, as words that may follow a list of packages.
         compose_service: its name in deploy/compose/compose.yaml.
-        compose_port: the port it listens on inside its container.
     """
 
     name: ClassVar[str]
@@ -30,7 +30,7 @@ class LocalService(abc.ABC):
     default_port: ClassVar[int]
     packages: ClassVar[tuple[str, ...]]
     compose_service: ClassVar[str]
-    compose_port: ClassVar[int]
+    also_needs: ClassVar[str] = ""
 
     def __init__(self, state: Path) -> None:
         self.folder = state / self.name

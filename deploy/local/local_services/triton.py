@@ -40,9 +40,9 @@ class Triton(LocalService):
     variable = "VARANGER_TEST_TRITON_URL"
     default_url = "127.0.0.1:15801"
     default_port = 8001
-    packages = ()
+    packages = ("python3-venv",)
+    also_needs = " (the machine must be Linux, with a Python of 3.10 to 3.12)"
     compose_service = "triton"
-    compose_port = 8001
 
     def complaint(self, address: Address) -> str | None:
         """Ask over gRPC whether it lives."""

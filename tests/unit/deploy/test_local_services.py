@@ -19,7 +19,6 @@ class PretendService(LocalService):
     default_port = 4999
     packages = ("pretend-server",)
     compose_service = "pretend"
-    compose_port = 4999
     installed = True
     failure = ""
 
