@@ -18,7 +18,7 @@ from varanger.app.release_source import find_bundle, publish_release
 from varanger.client import RequestRefused, VarangerClient, Verdict
 from varanger.fieldsim import SeasonPlan, draw_season
 
-FAULTS = {"truncated": 2, "png_named_jpg": 1, "text": 1, "empty": 1, "bomb": 1, "no_date": 1, "duplicate": 3}
+FAULTS = {"truncated_jpeg": 2, "text_named_jpg": 1, "empty_file": 1, "bomb_jpeg": 1, "duplicate": 3}
 PORT = 0
 """Any free one: the demo may run beside `varanger up`."""
 GIVE_UP_AFTER_S = 900.0
@@ -129,9 +129,7 @@ async def _new_project(embedded: Embedded, wanted: str) -> str:
     raise ValueError(f"10000 projects are called {wanted}; remove the data folder")
 
 
-def _upload(
-    client: VarangerClient, project: str, source: Source, bars: Progress
-) -> dict[str, tuple[str, Verdict]]:
+def _upload(client: VarangerClient, project: str, source: Source, bars: Progress) -> dict[str, tuple[str, Verdict]]:
     """Send every camera's folder; media id -> (deployment, verdict) of what was accepted."""
     task = bars.add_task("upload", total=None)
     accepted: dict[str, tuple[str, Verdict]] = {}
@@ -143,9 +141,7 @@ def _upload(
         )
         before += len(verdicts)
         accepted |= {
-            one.media_id: (camera.deployment_id, one)
-            for one in verdicts
-            if one.verdict == "accepted" and one.media_id
+            one.media_id: (camera.deployment_id, one) for one in verdicts if one.verdict == "accepted" and one.media_id
         }
     bars.update(task, completed=before, total=before)
     return accepted
@@ -186,9 +182,7 @@ async def _quality_check(
     return await _round_until(client, round_id, lambda one: bool(one["report"] and one["report"]["complete"]))
 
 
-def _answer(
-    source: Source, accepted: dict[str, tuple[str, Verdict]], media_id: str, round_id: str
-) -> dict[str, Any]:
+def _answer(source: Source, accepted: dict[str, tuple[str, Verdict]], media_id: str, round_id: str) -> dict[str, Any]:
     deployment, verdict = accepted[media_id]
     return {
         "media_id": media_id,

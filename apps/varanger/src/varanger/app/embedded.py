@@ -23,7 +23,7 @@ from varanger.common.telemetry.health import QuietServer
 from varanger.inference.main import build as build_inference
 from varanger.ingest.main import build as build_ingest
 from varanger.qc.main import build as build_qc
-from varanger.trainer.main import build_trainer
+from varanger.trainer.main import build as build_trainer
 
 SERVICES: tuple[Build, ...] = (build_relay, build_recorder, build_ingest, build_inference, build_qc, build_trainer)
 

@@ -51,9 +51,12 @@ def predict(
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("images", total=None)
         summary = predict_folder(
-            folder, find_bundle(release), out, lambda done, total: progress.update(task, completed=done, total=total)
+            folder,
+            find_bundle(release),
+            out,
+            progress=lambda done, total: progress.update(task, completed=done, total=total),
         )
-    console.print(f"{summary.images} images, {summary.failures} failures → {out}")
+    console.print(f"{summary.images} images, {summary.failed} failures → {out}")
 
 
 def upload(
