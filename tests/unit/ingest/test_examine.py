@@ -35,11 +35,20 @@ def test_a_good_image_with_its_own_words(draw, exif, saved):
     assert found.flags == ()
 
 
-def test_a_png_named_jpg_is_media_by_its_real_type(draw, saved):
-    found = examine(saved(draw(kind="PNG")))
+def test_a_png_named_jpg_is_quarantined_with_both_types_named(draw, saved):
+    path = saved(draw(kind="PNG"))
+    found = examine(path.rename(path.with_suffix(".jpg")))
+    assert isinstance(found.outcome, Quarantine)
+    assert found.outcome.reason == "extension_mismatch"
+    assert "image/png" in found.outcome.detail
+    assert (found.width, found.height) == (160, 120)
+
+
+def test_a_png_named_so_is_media(draw, saved):
+    path = saved(draw(kind="PNG"))
+    found = examine(path.rename(path.with_suffix(".png")))
     assert isinstance(found.outcome, View)
     assert found.file_type.media_type == "image/png"
-    assert set(found.flags) == {Flag.EXTENSION_MISMATCH, Flag.NO_DATE}
 
 
 def test_a_missing_date_is_a_flag(draw, exif, saved):

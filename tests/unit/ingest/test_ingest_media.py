@@ -105,9 +105,13 @@ async def test_an_image_becomes_media(ingest, upload, objects, draw):
 
 
 async def test_a_png_is_stored_under_its_real_extension(ingest, upload, draw):
-    (answer,) = await ingest([await upload(draw(kind="PNG"))])
+    (answer,) = await ingest([await upload(draw(kind="PNG"), name="IMG_0001.png")])
     assert answer.payload.name.endswith(".png")
-    assert answer.payload.flags == ("extension_mismatch",)
+
+
+async def test_a_png_named_jpg_waits_for_a_person(ingest, upload, draw):
+    (answer,) = await ingest([await upload(draw(kind="PNG"), name="IMG_0001.JPG")])
+    assert answer.payload.reason == "extension_mismatch"
 
 
 async def test_what_is_no_image_is_kept_with_its_reason(ingest, upload, objects, draw, png_bomb):

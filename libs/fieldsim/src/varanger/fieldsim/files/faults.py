@@ -20,7 +20,7 @@ EXPECTED: Final[dict[FaultKind, Expected]] = {
     "empty_file": "quarantined",
     "bomb_jpeg": "quarantined",
     "bomb_png": "quarantined",
-    "no_date": "quarantined",
+    "no_date": "media",
     "duplicate": "duplicate",
 }
 

@@ -65,9 +65,11 @@ class Examiner:
         except ImageUnreadable as error:
             return found(error.verdict, metadata=metadata)
         outcome = self._decode(path, file_type, width, height, orientation(tags))
+        if isinstance(outcome, View) and name_contradicts(original_name, file_type):
+            detail = f"{original_name} is named as one type, its bytes are {file_type.media_type}"
+            outcome = Quarantine(QuarantineReason.EXTENSION_MISMATCH, detail)
         noticed = {
             Flag.NO_DATE: metadata.captured_at is None,
-            Flag.EXTENSION_MISMATCH: name_contradicts(original_name, file_type),
             Flag.VIEW_ROTATED: orientation(tags) != 1,
             Flag.DAMAGED_DATA: isinstance(outcome, View) and outcome.damaged,
             Flag.METADATA_UNREAD: unread,

@@ -60,6 +60,9 @@ EXECUTABLE = FileType("program", Kind.OTHER, "application/x-executable", ("exe",
 TEXT = FileType("text", Kind.OTHER, "text/plain", ("txt",))
 UNKNOWN = FileType("unknown", Kind.UNKNOWN, "application/octet-stream", ("bin",))
 
+_OTHERS = (RAW, HEIF, JPEG_2000, MP4, QUICKTIME, AVI, MATROSKA, ASF, MPEG, FLV, ZIP, PDF, TEXT)
+KNOWN_EXTENSIONS = frozenset(extension for each in (*IMAGE_TYPES, *_OTHERS) for extension in each.extensions)
+
 _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\xff\xd8", JPEG),
     (0, b"\x89PNG\r\n\x1a\n", PNG),
@@ -152,6 +155,7 @@ def refuse_type(file_type: FileType) -> Quarantine | None:
 
 
 def name_contradicts(original_name: str, file_type: FileType) -> bool:
-    """Whether the name carries an extension, and it is another type's. A name without one contradicts nothing."""
+    """Whether the name ends like another known type's files. No extension, or one we do not know, says nothing."""
     stem, dot, extension = original_name.rpartition(".")
-    return bool(stem and dot and extension) and extension.lower() not in file_type.extensions
+    claimed = extension.lower()
+    return bool(stem and dot) and claimed in KNOWN_EXTENSIONS and claimed not in file_type.extensions

@@ -12,6 +12,8 @@ class QuarantineReason(StrEnum):
     """Bytes of no kind we know."""
     WRONG_TYPE = "wrong_type"
     """Something known that is neither image, video nor archive: text, a PDF…"""
+    EXTENSION_MISMATCH = "extension_mismatch"
+    """A readable image whose name says another type than its bytes: no camera writes that, so a person decides."""
     TRUNCATED_IMAGE = "truncated_image"
     CORRUPT_IMAGE = "corrupt_image"
     DECOMPRESSION_BOMB = "decompression_bomb"
@@ -24,8 +26,6 @@ class Flag(StrEnum):
     """What a person may want to look at in a file that is media."""
 
     NO_DATE = "no_date"
-    EXTENSION_MISMATCH = "extension_mismatch"
-    """The name says another type than the bytes do; the bytes are believed."""
     VIEW_ROTATED = "view_rotated"
     """The file asks to be turned (EXIF orientation), and the view is. Width, height and the original are as stored."""
     DAMAGED_DATA = "damaged_data"
