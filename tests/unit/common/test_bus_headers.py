@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+
 from varanger.common.adapters import bus_headers
 from varanger.common.adapters.amqp_consumer import read_headers
 from varanger.common.topology import DEAD_LETTERS

@@ -1,6 +1,7 @@
 """Which keys an object store takes."""
 
 import pytest
+
 from varanger.common.adapters.object_keys import check_key
 
 
