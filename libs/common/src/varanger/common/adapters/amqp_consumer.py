@@ -217,11 +217,15 @@ class AmqpSubscription:
             await self._close_channel()
 
     async def _keep(self) -> None:
-        pause_s = _REOPEN_FIRST_S
         while True:
             await self._lost.wait()
-            _log.warning("bus.consumer_lost", queue=self.queue, again_in_s=pause_s)
+            _log.warning("bus.consumer_lost", queue=self.queue)
             self._held.clear()
+            await self._reopen()
+
+    async def _reopen(self) -> None:
+        pause_s = _REOPEN_FIRST_S
+        while True:
             await asyncio.sleep(pause_s)
             try:
                 await self._close_channel()
@@ -234,7 +238,7 @@ class AmqpSubscription:
                 pause_s = _REOPEN_LONGEST_S
             else:
                 _log.info("bus.consumer_resumed", queue=self.queue)
-                pause_s = _REOPEN_FIRST_S
+                return
 
     async def _open(self) -> None:
         channel = self._channel = await self._link.channel()

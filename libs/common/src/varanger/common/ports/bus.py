@@ -7,7 +7,11 @@ from varanger.common.messages import Envelope
 
 
 class Delivery(Protocol):
-    """One message handed to one consumer. Exactly one of its four endings must be called, once, last."""
+    """One message handed to one consumer. Exactly one of its four endings must be called, once, last.
+
+    A second ending raises RuntimeError. Where the connection it came by is gone, every ending does nothing: the message
+    is the broker's again and comes anew.
+    """
 
     @property
     def body(self) -> bytes:
@@ -23,23 +27,26 @@ class Delivery(Protocol):
 
     @property
     def attempt(self) -> int:
-        """Which try this is, from 1; survives the retry queues."""
+        """Which try this is in this queue, from 1; survives the retry queues. Not the envelope's own `attempt`."""
 
     async def ack(self) -> None:
         """It is done; forget it. Does nothing where the connection it came by is gone (it will come again)."""
 
     async def requeue(self) -> None:
-        """Give it back untouched, for another consumer (shutdown)."""
+        """Give it back untouched, for another consumer (shutdown). Some brokers count it towards the delivery limit."""
 
     async def retry(self, delay_s: float) -> None:
         """Confirm a copy with attempt + 1 into the retry queue of `delay_s`, then ack the original.
 
         Raises:
             DependencyDown: the copy was not confirmed; the original is still held.
+            ValueError: the bus was opened without a retry queue of this delay; the original is still held.
         """
 
     async def dead_letter(self, reason: str) -> None:
         """Confirm a copy with `x-reason` into the dead letters, then ack the original.
+
+        A delivery from the dead letters themselves has nowhere further to go: it waits for the longest retry delay.
 
         Raises:
             DependencyDown: the copy was not confirmed; the original is still held.
@@ -77,16 +84,31 @@ class Bus(Protocol):
         """
 
     async def publish_raw(self, queue: str, body: bytes, headers: dict[str, str]) -> None:
-        """Put a body, whatever it is, straight into one queue, confirmed (replay of a dead letter)."""
+        """Put a body, whatever it is, straight into one queue, confirmed (replay of a dead letter).
+
+        Headers travel as given: leave `x-attempt` out to begin anew.
+
+        Raises:
+            Unroutable: there is no such queue.
+            DependencyDown: as `publish`.
+        """
 
     async def consume(self, queue: str, on_delivery: OnDelivery, *, prefetch: int) -> Subscription:
-        """Hand out at most `prefetch` unended deliveries at a time; survives reconnects."""
+        """Hand out at most `prefetch` unended deliveries at a time, each in a task of its own; survives reconnects.
+
+        A handler that raises without having ended its delivery is a fault of the program: it is logged and the message
+        given back, counted; beyond the delivery limit it is a dead letter with reason `delivery_limit`.
+
+        Raises:
+            Unroutable: there is no such queue.
+            DependencyDown: no broker answers now (later outages are outlived).
+        """
 
     async def depth(self, queue: str) -> int:
-        """Messages ready in the queue, about."""
+        """Messages ready in the queue, about. Raises Unroutable where there is no such queue, or DependencyDown."""
 
     async def ping(self) -> None:
         """Raises DependencyDown where the broker does not answer."""
 
     async def close(self) -> None:
-        """Stop everything; unended deliveries go back to their queues."""
+        """Stop everything, handlers included (they are cancelled); unended deliveries go back to their queues."""

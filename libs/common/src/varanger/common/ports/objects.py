@@ -20,6 +20,7 @@ class StoredObject:
 class ObjectStore(Protocol):
     """Keys are `/`-separated, of `[A-Za-z0-9._=-]` and at most 512 characters. Opened by `open_object_store(url)`.
 
+    No key is another key's folder (`a` and `a/b`): a file system cannot hold both.
     Every method raises DependencyDown where the store does not answer or refuses for reasons of its own
     (wrong credentials too: pausing beats losing), and ValueError for a malformed key.
     """
