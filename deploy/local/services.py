@@ -22,7 +22,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from local_services import compose, debian
-from local_services.address import Address
+from local_services.address import Address, port_is_free
 from local_services.object_store import ObjectStore
 from local_services.postgresql import PostgreSQL
 from local_services.processes import ServiceError, wait_until
@@ -158,6 +158,10 @@ def start_here(service: LocalService) -> Address:
         raise ServiceError(sentence(service, "its programs are not installed and this is not root on Debian"))
     if service.stop():
         say(service, "a half-started earlier run was stopped")
+    if os.environ.get(service.variable) and not port_is_free(wanted.port):
+        # Started elsewhere it would not be found: who set the variable reads the variable.
+        why = f"something else is at {wanted.shown} ({service.complaint(wanted)})"
+        raise ServiceError(sentence(service, why))
     say(service, "starting ...")
     try:
         address = service.start(wanted)

@@ -75,7 +75,7 @@ class Compose:
         """Further variables of a service that runs as a container."""
         if service.compose_service != "rabbitmq":
             return {}
-        return {"VARANGER_TEST_RABBITMQCTL": str(self._control_script)}
+        return {"VARANGER_TEST_RABBITMQCTL": shlex.quote(str(self._control_script))}
 
     def stop(self) -> bool:
         """Stop and remove the containers; True when there were some."""

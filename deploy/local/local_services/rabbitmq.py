@@ -72,7 +72,8 @@ class RabbitMQ(LocalService):
     def more_variables(self, address: Address) -> dict[str, str]:
         """The command that administers this broker (virtual hosts, users), for a test that needs its own."""
         control = str(self._control_script) if "server" in self.runs() else find_program("rabbitmqctl")
-        return {"VARANGER_TEST_RABBITMQCTL": control} if control and address.is_loopback else {}
+        # Read as words of a shell line, because it may also be "docker exec ...".
+        return {"VARANGER_TEST_RABBITMQCTL": shlex.quote(control)} if control and address.is_loopback else {}
 
     @property
     def _control_script(self) -> Path:

@@ -48,6 +48,7 @@ def bare_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("VARANGER_TEST_PRETEND_URL", raising=False)
     monkeypatch.setattr(debian, "can_install", lambda: False)
     monkeypatch.setattr(compose, "is_available", lambda: False)
+    monkeypatch.setattr(services, "port_is_free", lambda port: True)
     monkeypatch.setattr(services, "wait_until", lambda condition, seconds: condition())
 
 
@@ -78,6 +79,42 @@ def test_another_machine_is_never_replaced_by_this_one(
     monkeypatch.setenv("VARANGER_TEST_PRETEND_URL", "http://store.example.org:5001")
     assert services.up(tmp_path, [PretendService(tmp_path)]) == 1
     assert "which is another machine" in capsys.readouterr().err
+
+
+def test_a_configured_port_that_another_program_holds_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    monkeypatch.setenv("VARANGER_TEST_PRETEND_URL", "http://127.0.0.1:5001")
+    monkeypatch.setattr(services, "port_is_free", lambda port: False)
+    assert services.up(tmp_path, [PretendService(tmp_path)]) == 1
+    assert "something else is at http://127.0.0.1:5001/ (nobody there)" in capsys.readouterr().err
+
+
+def test_containers_are_the_last_resort(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Asked of `docker compose`: the one service, at its port, with its login; and to be removed by `down`."""
+    service = PretendService(tmp_path)
+    service.installed = False
+    asked: list[tuple[list[str], dict[str, str]]] = []
+
+    def run(command: list[str], env: dict[str, str]) -> str:
+        asked.append((list(command), env))
+        if "up" in command:
+            service.start(Address.parse(service.default_url))
+        return ""
+
+    monkeypatch.setattr(compose, "is_available", lambda: True)
+    monkeypatch.setattr(compose, "run", run)
+    monkeypatch.setitem(compose.LOGIN_VARIABLES, "pretend", ("RABBITMQ_USER", "RABBITMQ_PASSWORD"))
+    monkeypatch.setattr(PretendService, "default_url", "http://me:pw@127.0.0.1:4999")
+    assert services.up(tmp_path, [service]) == 0
+    command, environment = asked[0]
+    assert command[command.index("up") :] == ["up", "--detach", "--wait", "--no-deps", "pretend"]
+    assert all(Path(path).exists() for path in command if path.endswith((".yaml", ".example")))
+    assert environment["LOCAL_PRETEND_PORT"] == "4999"
+    assert (environment["RABBITMQ_USER"], environment["RABBITMQ_PASSWORD"]) == ("me", "pw")
+    services.down(tmp_path, [service])
+    assert asked[1][0][-2:] == ["down", "--volumes"]
+    assert not compose.Compose(tmp_path).runs()
 
 
 def test_what_cannot_be_had_is_said_with_the_ways_to_get_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
