@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import os
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
@@ -140,22 +139,10 @@ def salt() -> str:
     return os.urandom(8).hex()
 
 
-@pytest.fixture(scope="session")
-def triton_url() -> str:
-    """`host:port` of a real Triton's gRPC."""
-    url = os.environ.get("VARANGER_TEST_TRITON_URL", "127.0.0.1:15801").removeprefix("triton://")
-    host, _, port = url.rpartition(":")
-    try:
-        socket.create_connection((host, int(port)), timeout=5).close()
-    except OSError as error:
-        pytest.fail(f"No Triton answers at {url} ({error}). `make services` starts one.", pytrace=False)
-    return url
-
-
 @pytest.fixture(params=["onnx", "triton"])
 async def predictor(request: pytest.FixtureRequest, bundle: Bundle) -> AsyncIterator[Predictor]:
     """Each real adapter over the same bundle."""
-    url = "onnx://" if request.param == "onnx" else f"triton://{request.getfixturevalue('triton_url')}"
+    url = "onnx://" if request.param == "onnx" else request.getfixturevalue("triton_url")
     opened = open_predictor(url, bundle.fetch)
     yield opened
     for model in bundle.models:
