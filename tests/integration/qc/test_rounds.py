@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from sqlmodel import col
 
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.migrate import migrate
+from varanger.common.catalog.opening import wired_catalog
 from varanger.common.catalog.tables import (
     Deployment,
     Job,
@@ -24,8 +26,12 @@ from varanger.common.catalog.tables import (
 from varanger.common.errors import BadMessage
 from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, Message, QcRoundRequested, ReviewRecorded
+from varanger.common.process import Wiring, run_service
+from varanger.common.settings import Settings
 from varanger.common.words import JobKind
+from varanger.qc.application.estimate_round import catch_up
 from varanger.qc.application.handle import HandleQc
+from varanger.qc.main import build
 
 PROJECT, RELEASE = "varanger", "a" * 64
 SPECIES = ("fox", "hare", "stoat")
@@ -235,6 +241,43 @@ async def test_a_round_nobody_asked_for_is_a_bad_message(catalog: Catalog) -> No
     with pytest.raises(BadMessage):
         await handle([envelope(ReviewRecorded(review_id=new_id(), media_id=new_id(), round_id=new_id()))])
     await handle([envelope(ReviewRecorded(review_id=new_id(), media_id=new_id()))])
+
+
+async def test_reviews_whose_messages_were_lost_are_caught_up_with(catalog: Catalog) -> None:
+    ids = await fill(catalog, 60)
+    round_id = await ask(catalog, {})
+    await HandleQc(catalog)([envelope(QcRoundRequested(round_id=round_id))])
+    _, _, tasks = await state(catalog, round_id)
+    await catch_up(catalog)
+    _, drawn, _ = await state(catalog, round_id)
+    assert drawn is not None and drawn.estimated_at is None
+    await answer(catalog, round_id, tasks, ids)
+    assert await catch_up(catalog) is False
+    _, drawn, _ = await state(catalog, round_id)
+    assert drawn is not None and drawn.report is not None and drawn.report["complete"]
+    estimated_at = drawn.estimated_at
+    await catch_up(catalog)
+    _, drawn, _ = await state(catalog, round_id)
+    assert drawn is not None and drawn.estimated_at == estimated_at
+
+
+async def test_the_service_takes_its_messages_from_the_bus(tmp_path: Path) -> None:
+    settings = Settings(bus_url="memory://", catalog_url=f"sqlite:///{tmp_path / 'catalog.sqlite'}")
+    await asyncio.to_thread(migrate, settings.catalog_url)
+    stop = asyncio.Event()
+    async with AsyncExitStack() as stack:
+        wiring = Wiring(settings, stack, stop)
+        service = await build(wiring)
+        catalog, bus = await wired_catalog(wiring), await wiring.bus()
+        await fill(catalog, 60)
+        round_id = await ask(catalog, {})
+        running = asyncio.create_task(run_service(service, stop))
+        await bus.publish([envelope(QcRoundRequested(round_id=round_id))])
+        async with asyncio.timeout(30):
+            while (job := (await state(catalog, round_id))[0]) is None or job.state != "done":
+                await asyncio.sleep(0.05)
+        stop.set()
+        await running
 
 
 async def test_two_processes_draw_one_round(catalog: Catalog) -> None:

@@ -97,17 +97,24 @@ def test_intervals_cover_in_a_few_seasons() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 @pytest.mark.parametrize(
-    "design",
-    [{}, {"per_bin": 0}, {"per_blank_stratum": 200}, {"overall": 300, "per_class": 60, "per_bin": 0}],
+    ("design", "lowest"),
+    [
+        ({}, 0.93),
+        ({"per_bin": 0}, 0.93),
+        ({"per_blank_stratum": 200}, 0.93),
+        # A third of the paper's sizes: two or three missed foxes seen among 300 blanks. Said in decision 0003.
+        ({"overall": 300, "per_class": 60, "per_bin": 0}, 0.90),
+    ],
     ids=["paper", "paper without bins", "blank strata", "small"],
 )
-def test_intervals_cover(design: dict[str, int]) -> None:
+def test_intervals_cover(design: dict[str, int], lowest: float) -> None:
+    """On the whole and for rare species' recall 0.93; no single figure below `lowest` by more than the study's noise."""
     replicates = 300
     ours, textbook = coverage(design, replicates)
     print("\n".join(f"{name:20s} {ours[name]:.3f} {textbook[name]:.3f}" for name in ours))  # noqa: T201 - the study's table
-    noise = 3 * np.sqrt(0.93 * 0.07 / replicates)
+    # The lowest of 19 figures: three standard errors of one.
+    noise = 3 * np.sqrt(lowest * (1 - lowest) / replicates)
     assert np.mean(list(ours.values())) >= 0.93
     assert np.mean([ours[f"recall {species}"] for species in RARE]) >= 0.93
-    assert ours["accuracy"] >= 0.93 - noise
-    assert min(ours.values()) >= 0.93 - noise - 0.01
+    assert min(ours.values()) >= lowest - noise
     assert np.mean([textbook[f"recall {species}"] for species in RARE]) < 0.9

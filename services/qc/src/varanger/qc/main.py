@@ -1,12 +1,15 @@
 """The qc process: takes `qc.round.requested.v1` and `review.recorded.v1`; draws rounds and estimates them."""
 
+from functools import partial
+
 from varanger.common import topology
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.opening import wired_catalog
 from varanger.common.consumer import Consumer
-from varanger.common.process import Service, Wiring, run_process
+from varanger.common.process import Loop, Service, Wiring, run_process
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import Progress
+from varanger.qc.application.estimate_round import catch_up
 from varanger.qc.application.handle import HandleQc
 
 REVIEWS_AT_ONCE = 64
@@ -28,7 +31,14 @@ async def build(wiring: Wiring) -> Service:
         prefetch=REVIEWS_AT_ONCE * 2,
         retry_delays_s=settings.retry_delays_s,
     )
-    return Service("qc", progress, checks={"bus": bus.ping, "catalog": catalog.ping}, consumers=[consumer])
+    catching_up = Loop("qc.catch_up", partial(catch_up, catalog), every_s=settings.reconcile_after_s)
+    return Service(
+        "qc",
+        progress,
+        checks={"bus": bus.ping, "catalog": catalog.ping},
+        consumers=[consumer],
+        loops=[catching_up],
+    )
 
 
 def build_qc(_settings: Settings, catalog: Catalog) -> HandleQc:

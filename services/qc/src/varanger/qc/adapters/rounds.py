@@ -153,6 +153,17 @@ async def answered_tasks(session: ReadSession, round_id: UUID) -> list[AnsweredT
     return list(found.values())
 
 
+async def stale_rounds(session: ReadSession) -> list[tuple[str, UUID]]:
+    """(project, round) of rounds answered since they were last estimated: their messages were lost or are late."""
+    statement = (
+        select(col(QcRound.project_id), col(QcRound.round_id))
+        .join(Review, col(Review.round_id) == col(QcRound.round_id))
+        .where(or_(col(QcRound.estimated_at).is_(None), col(Review.reviewed_at) > col(QcRound.estimated_at)))
+        .distinct()
+    )
+    return [(project_id, round_id) for project_id, round_id in await session.execute(statement)]
+
+
 async def keep_report(session: WriteSession, round_id: UUID, report: dict[str, Any], read_at: datetime) -> None:
     """Write a report made from what was read at `read_at`; one made from newer reviews stays."""
     await session.execute(

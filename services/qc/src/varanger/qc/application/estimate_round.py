@@ -44,6 +44,15 @@ async def estimate_round(catalog: Catalog, project_id: str, round_id: UUID) -> R
     return report
 
 
+async def catch_up(catalog: Catalog) -> bool:
+    """Estimate what was answered and not estimated since: the bus is never the only record of work. Never more."""
+    async with catalog.reading() as session:
+        stale = await rounds.stale_rounds(session)
+    for project_id, round_id in stale:
+        await estimate_round(catalog, project_id, round_id)
+    return False
+
+
 def reviewed_image(answered: AnsweredTask, design: RoundDesign) -> ReviewedImage:
     """A task and its review in the words of the estimator. Cells come from the answer that was drawn, kept with it."""
     task, review = answered.task, answered.review
