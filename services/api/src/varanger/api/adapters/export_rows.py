@@ -10,7 +10,7 @@ from sqlmodel import col
 
 from varanger.api.adapters import media_rows
 from varanger.common.catalog.database import ReadSession
-from varanger.common.catalog.tables import Deployment, Media, QcTask, Release, Review
+from varanger.common.catalog.tables import Deployment, Media, QcTask, Release, Review, Upload
 
 PAGE = 500
 
@@ -37,8 +37,15 @@ async def media_in_order(session: ReadSession, project_id: str) -> AsyncIterator
             (col(Deployment.project_id) == col(Media.project_id))
             & (col(Deployment.deployment_id) == col(Media.deployment_id)),
         )
+        .join(Upload, col(Upload.media_id) == col(Media.media_id))
         .where(col(Media.project_id) == project_id)
-        .order_by(col(Deployment.location_id), col(Media.captured_at).nulls_last(), col(Media.name))
+        # Within a second a burst's images follow the camera's own numbering.
+        .order_by(
+            col(Deployment.location_id),
+            col(Media.captured_at).nulls_last(),
+            col(Upload.original_path),
+            col(Media.media_id),
+        )
         .execution_options(yield_per=PAGE)
     )
     found = await session.stream(query)
