@@ -18,7 +18,15 @@ from varanger.app.release_source import find_bundle, publish_release
 from varanger.client import RequestRefused, VarangerClient, Verdict
 from varanger.fieldsim import SeasonPlan, draw_season
 
-FAULTS = {"truncated_jpeg": 2, "text_named_jpg": 1, "empty_file": 1, "bomb_jpeg": 1, "png_named_jpg": 1, "no_date": 1, "duplicate": 3}
+FAULTS = {
+    "truncated_jpeg": 2,
+    "text_named_jpg": 1,
+    "empty_file": 1,
+    "bomb_jpeg": 1,
+    "png_named_jpg": 1,
+    "no_date": 1,
+    "duplicate": 3,
+}
 PORT = 0
 """Any free one: the demo may run beside `varanger up`."""
 GIVE_UP_AFTER_S = 900.0
