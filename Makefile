@@ -11,7 +11,7 @@ PARTS := libs/common[catalog,amqp,s3,onnx,triton] libs/client libs/fieldsim serv
 EDITABLE := $(foreach part,$(PARTS),-e "$(part)")
 PACKAGES := common client fieldsim ingest inference api qc trainer app
 
-.PHONY: help demo up test test-unit test-slow check format schemas services services-down bench clean
+.PHONY: help demo up test test-unit test-slow check format schemas services services-down bench lock clean
 .DEFAULT_GOAL := help
 
 help: ## this list
@@ -54,6 +54,9 @@ services-down: ## stop what `make services` started
 
 bench: $(VENV)/.dev services ## every benchmark, both sides in one run
 	for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done
+
+lock: ## resolve exact versions anew (needs uv)
+	$(PYTHON) deploy/local/lock.py
 
 clean: ## remove the environment and local state
 	rm -rf $(VENV) .varanger

@@ -11,7 +11,10 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import structlog
+import urllib3
 from minio import Minio
+from minio.deleteobjects import DeleteObject
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 SERVICES_ENV = Path(os.environ.get("VARANGER_SERVICES_DIR", REPOSITORY / ".varanger" / "services")) / "services.env"
@@ -65,6 +68,15 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.write_line(
             f"left out, no sample data at VARANGER_SAMPLE_DATA or ../shared/data: {', '.join(left_out)}"
         )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def plain_tracebacks() -> Iterator[None]:
+    """structlog's default draws tracebacks with all locals, a fifth of a second for each."""
+    renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+    structlog.configure(processors=[structlog.processors.add_log_level, renderer])
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")
@@ -121,17 +133,26 @@ def postgres_url(postgres_admin_url: str) -> Iterator[str]:
 def s3_url() -> Iterator[str]:
     """A bucket of this run's own, as an object-store URL."""
     url = urlsplit(configured("VARANGER_TEST_S3_URL"))
+    secure = url.scheme == "https"
+    pool = urllib3.PoolManager(timeout=10.0, retries=False)
     client = Minio(
-        f"{url.hostname}:{url.port}", access_key=url.username, secret_key=url.password, secure=url.scheme == "https"
+        f"{url.hostname}:{url.port}",
+        access_key=url.username,
+        secret_key=url.password,
+        secure=secure,
+        region="us-east-1",
+        http_client=pool,
     )
     try:
         client.make_bucket(RUN)
     except Exception as error:
         pytest.fail(f"the S3 store does not answer ({error}): run `make services`", pytrace=False)
-    yield f"s3://{url.username}:{url.password}@{url.hostname}:{url.port}/{RUN}?secure={str(url.scheme == 'https').lower()}"
-    for item in client.list_objects(RUN, recursive=True):
-        client.remove_object(RUN, str(item.object_name))
+    yield f"s3://{url.netloc}/{RUN}?secure={str(secure).lower()}"
+    names = (DeleteObject(str(found.object_name)) for found in client.list_objects(RUN, recursive=True))
+    faults = list(client.remove_objects(RUN, names))
     client.remove_bucket(RUN)
+    pool.clear()
+    assert not faults
 
 
 @pytest.fixture(scope="session")
