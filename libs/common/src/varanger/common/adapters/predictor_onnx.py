@@ -1,6 +1,7 @@
 """`onnx://`: ONNX Runtime in this process, on its own threads."""
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 
@@ -42,7 +43,7 @@ class OnnxPredictor:
         if loading is None:
             loading = asyncio.create_task(self._load(model), name=f"load {model.name}")
             self._loading[model.sha256] = loading
-            loading.add_done_callback(lambda _: self._loading.pop(model.sha256, None))
+            loading.add_done_callback(functools.partial(self._end_loading, model.sha256))
         # Shielded: one caller's cancellation must not take the model from the others who wait for it.
         await asyncio.shield(loading)
 
@@ -70,6 +71,11 @@ class OnnxPredictor:
         self._sessions.clear()
         for pool in (self._runner, self._loader):
             await asyncio.to_thread(pool.shutdown, True, cancel_futures=True)
+
+    def _end_loading(self, sha256: Sha256, loading: asyncio.Task[None]) -> None:
+        self._loading.pop(sha256, None)
+        if not loading.cancelled():
+            loading.exception()  # looked at here, since every caller may have been cancelled meanwhile
 
     async def _load(self, model: ModelFile) -> None:
         try:
