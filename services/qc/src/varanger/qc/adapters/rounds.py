@@ -25,7 +25,7 @@ from varanger.common.catalog.tables import (
 from varanger.common.words import JobState
 from varanger.qc.domain.frame import FrameRow
 
-_PAGE = 20_000
+_PAGE = 5_000
 _TASKS_AT_ONCE = 500
 """SQLite takes at most 32,766 values in one statement; a task has eleven."""
 _RANKS = ("adjudicated", "own", "imported")

@@ -14,6 +14,7 @@ species. Therefore the report gives the interval under half the prior beside it,
 score, so that phantoms can be many only where the machine itself was in doubt.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,8 +25,6 @@ from varanger.qc.domain.strata import Strata
 
 REPLICATES = 1000
 LEVEL = 0.95
-MANY = 20.0
-"""Unseen images per image's worth of belief, from which on they are drawn as shares."""
 
 
 @dataclass(frozen=True)
@@ -66,8 +65,11 @@ class Posterior:
         return float(min(low, value)), float(max(high, value))
 
 
-def posterior(strata: Strata, seed: int, prior: Prior = PRIOR, replicates: int = REPLICATES) -> Posterior:
-    """Draw R populations that agree with what was seen. The same strata and seed give the same populations."""
+def posterior(strata: Strata, seed: Sequence[int], prior: Prior = PRIOR, replicates: int = REPLICATES) -> Posterior:
+    """Draw R populations that agree with what was seen. The same strata and seed give the same populations.
+
+    Posteriors that are to be added need different seeds; the same one under two priors makes their ends comparable.
+    """
     generator = np.random.default_rng(seed)
     many = len(strata.outcomes)
     images = np.zeros((replicates, many, many))
@@ -83,22 +85,12 @@ def posterior(strata: Strata, seed: int, prior: Prior = PRIOR, replicates: int =
 def _unseen(
     generator: np.random.Generator, unseen: int, belief: NDArray[np.float64], replicates: int
 ) -> NDArray[np.float64]:
-    """What the unseen images of a stratum turn out to be, (R, K): Dirichlet-multinomial.
-
-    Where they outnumber the belief by far, images need not be drawn one by one: a Dirichlet whose concentration has
-    the same variance does, Σ' + 1 = m·(Σ + 1)/(m + Σ).
-    """
-    total = float(belief.sum())
-    counted = unseen < MANY * total
-    if not counted:
-        belief = belief * ((unseen * (total + 1.0) / (unseen + total) - 1.0) / total)
+    """What the unseen images of a stratum turn out to be, (R, K): Dirichlet-multinomial."""
+    # Gamma variates in single precision cost half as much; shares are normalised in double, as multinomial asks.
     gamma = generator.standard_gamma(belief.astype(np.float32), size=(replicates, len(belief)), dtype=np.float32)
-    shares = gamma / np.maximum(gamma.sum(axis=1, keepdims=True), np.finfo(np.float32).tiny)
-    if not counted:
-        return np.asarray(unseen * shares, dtype=np.float64)
-    exact = shares.astype(np.float64)
-    exact /= np.maximum(exact.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
-    return generator.multinomial(unseen, exact).astype(np.float64)
+    shares = gamma.astype(np.float64)
+    shares /= np.maximum(shares.sum(axis=1, keepdims=True), np.finfo(np.float64).tiny)
+    return generator.multinomial(unseen, shares).astype(np.float64)
 
 
 def prior_counts(strata: Strata, prior: Prior) -> NDArray[np.float64]:

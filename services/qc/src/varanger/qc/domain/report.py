@@ -132,7 +132,11 @@ def report_of(cells: Sequence[Cell], design: RoundDesign, reviewed: Sequence[Rev
     outcomes = _outcomes(whole)
     setups = sorted({cell.camera_setup for cell in cells})
     parts = {name: whole.where(camera_setup=name, several_species=several[name]) for name in setups}
-    found = {name: _findings(part, outcomes, design) for name, part in parts.items() if part.seen}
+    found = {
+        name: _findings(part, outcomes, design, position)
+        for position, (name, part) in enumerate(parts.items())
+        if part.seen
+    }
     strata = strata_of(cells, whole.seen, outcomes)
     together = _Findings(
         _together([one.evidence for one in found.values()], strata),
@@ -166,11 +170,13 @@ class _Findings:
     bins: Mapping[int, _Evidence]
 
 
-def _findings(part: _Part, outcomes: tuple[str, ...], design: RoundDesign) -> _Findings:
+def _findings(part: _Part, outcomes: tuple[str, ...], design: RoundDesign, position: int) -> _Findings:
+    """Of one camera setup. Its `position` goes into the seed: posteriors of two setups are independent."""
+    seed = (design.seed, position)
     bins = {index: part.where(bin_index=index) for index in range(len(design.bins))}
     return _Findings(
-        _evidence(strata_of(part.cells, part.seen, outcomes), design.seed),
-        {index: _evidence(_bin_strata(inside), design.seed) for index, inside in bins.items() if inside.seen},
+        _evidence(strata_of(part.cells, part.seen, outcomes), seed),
+        {index: _evidence(_bin_strata(inside), seed) for index, inside in bins.items() if inside.seen},
     )
 
 
@@ -179,7 +185,7 @@ def _bin_strata(inside: _Part) -> Strata:
     return strata_of(inside.cells, inside.judged().seen, JUDGED, predicted=lambda _: RIGHT)
 
 
-def _evidence(strata: Strata, seed: int) -> _Evidence:
+def _evidence(strata: Strata, seed: tuple[int, int]) -> _Evidence:
     return _Evidence(strata, posterior(strata, seed, PRIOR), posterior(strata, seed, HALF_PRIOR))
 
 

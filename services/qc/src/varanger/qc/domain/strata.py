@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from varanger.qc.domain.cells import Cell, CellKey, key_of
 
 MINIMUM = 25
-"""Reviewed images a stratum should have. Every stratum brings a prior of its own, so many small ones pull accuracy
-down: with 25 the intervals covered as they say, with 10 a little less (docs/decisions/0003-estimator.md)."""
+"""Reviewed images a stratum should have. Every stratum brings a prior of its own, and many small ones pull accuracy
+down (docs/decisions/0003-estimator.md)."""
 
 
 @dataclass(frozen=True)
