@@ -103,7 +103,7 @@ async def reviewed_taxa(session: ReadSession, project_id: str) -> set[str]:
 
 async def any_bad_review(session: ReadSession, project_id: str) -> bool:
     """Whether a person called any image of the project bad."""
-    query = select(Review.review_id).where(
+    query = select(col(Review.review_id)).where(
         col(Review.project_id) == project_id, col(Review.image_quality) == "bad_quality"
     )
     return (await session.execute(query.limit(1))).first() is not None

@@ -48,7 +48,7 @@ async def find_rounds(session: ReadSession, round_ids: Collection[UUID]) -> dict
 async def tasks_of_round(session: ReadSession, round_id: UUID, *, limit: int, after: int | None) -> list[OpenTask]:
     """The next tasks in the order of review, after that position."""
     query = (
-        select(QcTask.position, Media)
+        select(col(QcTask.position), Media)
         .join(Media, col(Media.media_id) == col(QcTask.media_id))
         .where(col(QcTask.round_id) == round_id)
         .order_by(col(QcTask.position))

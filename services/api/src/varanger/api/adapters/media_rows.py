@@ -56,7 +56,7 @@ async def page(
     return [(row[0], row[1]) for row in await session.execute(query)]
 
 
-def _filtered(wanted: MediaFilter) -> "Select[tuple[Upload, Media]]":
+def _filtered(wanted: MediaFilter) -> "Select[Upload, Media]":
     query = select(Upload, Media).outerjoin(Media, col(Media.media_id) == col(Upload.media_id))
     if wanted.project_ids is not None:
         query = query.where(col(Upload.project_id).in_(wanted.project_ids))
@@ -167,7 +167,7 @@ async def _count_by(session: ReadSession, project_id: str, column: Any) -> dict[
     return _counted(found.all())
 
 
-def _counted(rows: "Sequence[Row[tuple[str, int]]]") -> dict[str, int]:
+def _counted(rows: "Sequence[Row[str, int]]") -> dict[str, int]:
     return {row[0]: row[1] for row in rows}
 
 

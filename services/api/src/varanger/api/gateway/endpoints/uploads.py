@@ -148,24 +148,15 @@ async def _receive(request: Request, gateway: Gateway, folder: Path) -> Form:
         raise Problem(415, f"Content-Encoding is {encoding!r}; images are small already, send them as they are")
     announced = request.headers.get("content-length", "")
     if announced.isdecimal() and int(announced) > limits.body_bytes:
-        raise too_large(f"the body is announced with {announced} bytes, the limit is {limits.body_bytes}")
+        raise Problem(413, f"the body is announced with {announced} bytes, the limit is {limits.body_bytes}")
     try:
         return await spool_form(
             request.stream(), request.headers.get("content-type"), folder, limits, on_field=_check_field
         )
     except MalformedForm as error:
-        raise Problem(400, str(error), headers=CLOSE) from error
+        raise Problem(400, str(error)) from error
     except FormTooLarge as error:
-        raise too_large(str(error)) from error
-
-
-CLOSE = {"Connection": "close"}
-"""What is left of the body is not read, so the connection cannot be used again."""
-
-
-def too_large(detail: str) -> Problem:
-    """413, naming the limit."""
-    return Problem(413, detail, headers=CLOSE)
+        raise Problem(413, str(error)) from error
 
 
 def _check_field(name: str, value: str) -> None:

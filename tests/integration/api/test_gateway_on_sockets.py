@@ -1,0 +1,179 @@
+"""Two gateways on real sockets, one PostgreSQL: what only a real server, client and database can show."""
+
+import asyncio
+import resource
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+from sqlalchemy import func, select
+
+from varanger.api.application.keys import create_key
+from varanger.api.domain.access import Scope
+from varanger.api.gateway.app import create_app
+from varanger.common.adapters.bus_memory import MemoryBus
+from varanger.common.adapters.objects_file import FileObjectStore
+from varanger.common.catalog import Catalog, open_catalog
+from varanger.common.catalog.migrate import migrate
+from varanger.common.catalog.tables import Deployment, Outbox, Project, Upload
+from varanger.common.settings import Settings
+from varanger.common.telemetry.health import QuietServer
+
+URL = "/v1/projects/tundra/deployments/north-1/media"
+LIMIT = 32 << 20
+
+
+@dataclass
+class Gateways:
+    urls: list[str]
+    catalog: Catalog
+    objects: FileObjectStore
+    spool: Path
+    headers: dict[str, str]
+
+    async def settled(self) -> tuple[Counter[str], int, list[str]]:
+        """(uploads by state, messages owed, object keys)"""
+        async with self.catalog.reading() as session:
+            states = Counter((await session.execute(select(Upload.state))).scalars())
+            owed = (await session.execute(select(func.count()).select_from(Outbox))).scalar_one()
+        return states, owed, [stored.key async for stored in self.objects.list("incoming/")]
+
+
+@pytest.fixture
+async def gateways(postgres_url: str, tmp_path: Path) -> AsyncIterator[Gateways]:
+    await asyncio.to_thread(migrate, postgres_url)
+    catalog = open_catalog(postgres_url)
+    objects = FileObjectStore(tmp_path / "objects")
+    bus = MemoryBus(())
+    await bus.start()
+    async with catalog.writing() as session:
+        session.add(Project(project_id="tundra"))
+        session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
+    key = await create_key(catalog, scopes=[Scope.UPLOAD, Scope.READ])
+    spool = tmp_path / "spool"
+    spool.mkdir()
+    settings = Settings(max_file_bytes=LIMIT)
+    servers = [
+        QuietServer(create_app(settings, catalog, objects, bus, spool_folder=spool), "127.0.0.1", 0) for _ in range(2)
+    ]
+    serving = [asyncio.create_task(server.serve()) for server in servers]
+    while not all(server.started for server in servers):
+        await asyncio.sleep(0.01)
+    ports = [server.servers[0].sockets[0].getsockname()[1] for server in servers]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    yield Gateways(urls, catalog, objects, spool, {"Authorization": f"Bearer {key}"})
+    for server in servers:
+        server.should_exit = True
+    await asyncio.gather(*serving)
+    await bus.close()
+    await objects.close()
+    await catalog.close()
+
+
+async def test_identical_uploads_to_two_gateways_at_once(gateways: Gateways) -> None:
+    async with httpx.AsyncClient(timeout=60) as client:
+
+        async def send(number: int) -> list[str]:
+            # Every other request brings the same files in the opposite order.
+            contents = [b"a" * 9000, b"b" * 9000, b"own %d" % number][:: 1 if number % 2 else -1]
+            files = [("files", (f"{n}.jpg", data)) for n, data in enumerate(contents)]
+            answer = await client.post(gateways.urls[number % 2] + URL, files=files, headers=gateways.headers)
+            assert answer.status_code == 201, answer.text
+            return [result["verdict"] for result in answer.json()["results"]]
+
+        verdicts = Counter(verdict for each in await asyncio.gather(*map(send, range(24))) for verdict in each)
+    states, owed, keys = await gateways.settled()
+    assert verdicts == {"accepted": 26, "duplicate": 46}
+    assert states == {"pending": 26, "duplicate": 46}
+    assert owed == len(keys) == 26
+
+
+async def test_two_gigabytes_end_at_the_limit_with_flat_memory(gateways: Gateways) -> None:
+    sent = 0
+
+    def flood() -> Iterator[bytes]:
+        nonlocal sent
+        yield b'--B\r\nContent-Disposition: form-data; name="files"; filename="big.jpg"\r\n\r\n'
+        while sent < 2 << 30:
+            sent += 1 << 16
+            yield bytes(1 << 16)
+        yield b"\r\n--B--\r\n"
+
+    headers = gateways.headers | {"Content-Type": "multipart/form-data; boundary=B"}
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    answer = await asyncio.to_thread(httpx.post, gateways.urls[0] + URL, content=flood(), headers=headers, timeout=60)
+    grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert answer.status_code == 413
+    assert str(LIMIT) in answer.json()["detail"]
+    assert sent < 4 * LIMIT
+    assert grown_kib < LIMIT / 1024 / 2
+    assert await gateways.settled() == (Counter(), 0, [])
+    assert list(gateways.spool.iterdir()) == []
+
+
+async def test_an_announced_two_gigabytes_are_refused_before_the_body(gateways: Gateways) -> None:
+    answer = await _raw(gateways, b"", length=2 << 30)
+    assert b" 413 " in answer.splitlines()[0]
+
+
+async def test_a_wrong_key_is_answered_before_the_body(gateways: Gateways) -> None:
+    gateways.headers = {"Authorization": "Bearer vgr_wrong"}
+    answer = await _raw(gateways, b"", length=1000)
+    assert b" 401 " in answer.splitlines()[0]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
+async def test_a_cut_connection_leaves_nothing(gateways: Gateways, share: float) -> None:
+    part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n' + bytes(3 << 20) + b"\r\n"
+    body = part + part + b"--B--\r\n"
+    reader, writer = await _open(gateways, len(body))
+    writer.write(body[: int(len(body) * share)])
+    await writer.drain()
+    writer.transport.abort()
+    async with asyncio.timeout(30):
+        while list(gateways.spool.iterdir()):
+            await asyncio.sleep(0.01)
+    assert await gateways.settled() == (Counter(), 0, [])
+    async with httpx.AsyncClient() as client:
+        healthy = await client.post(gateways.urls[0] + URL, files={"files": ("a", b"a")}, headers=gateways.headers)
+    assert healthy.status_code == 201
+    del reader
+
+
+async def _open(gateways: Gateways, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = gateways.urls[0].removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    headers = gateways.headers | {
+        "Host": host,
+        "Content-Type": "multipart/form-data; boundary=B",
+        "Content-Length": str(length),
+    }
+    lines = [f"POST {URL} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items()), "", ""]
+    writer.write("\r\n".join(lines).encode())
+    await writer.drain()
+    return reader, writer
+
+
+async def _raw(gateways: Gateways, body: bytes, *, length: int) -> bytes:
+    """The answer to a request whose body never comes."""
+    reader, writer = await _open(gateways, length)
+    writer.write(body)
+    async with asyncio.timeout(30):
+        answer = await reader.readuntil(b"\r\n\r\n")
+    writer.close()
+    return answer
+
+
+async def test_without_its_database_a_gateway_answers_503_and_lives(gateways: Gateways, tmp_path: Path) -> None:
+    catalog = open_catalog("postgresql+psycopg://nobody@127.0.0.1:1/none")
+    app = create_app(Settings(), catalog, gateways.objects, MemoryBus(()))
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
+        answer = await client.post(URL, files={"files": ("a", b"a")}, headers=gateways.headers)
+        assert answer.status_code == 503
+        assert answer.headers["retry-after"]
+        assert (await client.get("/readyz")).status_code == 503
+        assert (await client.get("/livez")).status_code == 200
+    await catalog.close()
