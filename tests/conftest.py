@@ -163,7 +163,7 @@ def triton_url() -> str:
     address = configured("VARANGER_TEST_TRITON_URL").removeprefix("triton://")
     try:
         with triton.InferenceServerClient(address) as client:
-            assert client.is_server_ready()
+            assert client.is_server_live()
     except Exception as error:
         pytest.fail(f"Triton does not answer at {address} ({error}): run `make services`", pytrace=False)
     return f"triton://{address}"
