@@ -101,3 +101,18 @@ async def test_a_body_that_is_no_json_is_refused(house):
     )
     assert answer.status_code == 422
     assert answer.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_held_in_memory_is_capped_before_it_is_held(house):
+    taken = 0
+
+    async def flood():
+        nonlocal taken
+        for _ in range(4096):
+            taken += 1 << 20
+            yield bytes(1 << 20)
+
+    answer = await house.client.post("/v1/projects", content=flood(), headers=house.auth())
+    assert answer.status_code == 413
+    assert str(16 << 20) in answer.json()["detail"]
+    assert taken < 128 << 20

@@ -20,7 +20,6 @@ from varanger.common.catalog.tables import (
     Review,
     Upload,
 )
-from varanger.common.words import MediaState
 
 UploadedMedia = tuple[Upload, Media | None]
 """An accepted file, and the media it became, if it did."""
@@ -159,8 +158,7 @@ async def count_by_route(session: ReadSession, project_id: str) -> dict[str, int
 async def _count_by(session: ReadSession, project_id: str, column: Any) -> dict[str, int]:
     found = await session.execute(
         select(column, func.count())
-        .join(Upload, col(Upload.media_id) == col(Media.media_id))
-        .where(col(Media.project_id) == project_id, col(Upload.state) == MediaState.MEDIA, column.is_not(None))
+        .where(col(Media.project_id) == project_id, column.is_not(None))
         .group_by(column)
         .order_by(func.count().desc(), column)
     )

@@ -7,8 +7,8 @@ from fastapi import FastAPI
 
 from varanger.api import __version__
 from varanger.api.gateway import openapi, pages
+from varanger.api.gateway.bodies import Bodies
 from varanger.api.gateway.context import Gateway
-from varanger.api.gateway.early_answers import EarlyAnswers
 from varanger.api.gateway.endpoints import (
     dead_letters,
     deployments,
@@ -82,7 +82,7 @@ def openapi_document() -> dict[str, Any]:
 
 def _routes() -> FastAPI:
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(EarlyAnswers)
+    app.add_middleware(Bodies, streams=uploads.streams)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

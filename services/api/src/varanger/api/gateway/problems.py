@@ -8,6 +8,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from sqlalchemy.exc import DataError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
@@ -87,6 +88,12 @@ def install_problem_handlers(app: FastAPI) -> None:
     async def _dependency(request: Request, error: DependencyDown) -> Response:
         log.warning("request.dependency_down", path=request.url.path, error=str(error))
         return unavailable(error).to_response(request.url.path)
+
+    @app.exception_handler(DataError)
+    async def _data(request: Request, error: DataError) -> Response:
+        # What a database cannot hold: a NUL in a text, a number beyond its column.
+        log.info("request.unstorable", path=request.url.path, error=str(error.orig))
+        return Problem(422, f"a value cannot be stored or compared: {error.orig}").to_response(request.url.path)
 
     @app.exception_handler(ClientDisconnect)
     async def _disconnect(request: Request, error: ClientDisconnect) -> Response:

@@ -1,5 +1,6 @@
 """Media: what came in, what was found in it, its history, its image."""
 
+import re
 from collections.abc import AsyncIterator
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -35,6 +36,8 @@ from varanger.common.words import MediaState
 router = APIRouter(prefix="/v1", tags=["media"])
 
 JPEG: dict[int | str, dict[str, Any]] = {200: {"content": {"image/jpeg": {}}, "description": "The bytes"}}
+
+_UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 
 
 @router.get("/projects/{project}/stats")
@@ -149,7 +152,8 @@ async def _streamed(gateway: Gateway, key: str, media_type: str, name: str) -> S
     headers = {
         # Content never changes under its id, but whether it is private may: so only the asker's own cache, and briefly.
         "Cache-Control": "private, max-age=300",
-        "Content-Disposition": f'inline; filename="{name}"',
+        "Content-Disposition": f'inline; filename="{_UNSAFE.sub("_", name)}"',
+        "Content-Security-Policy": "sandbox",
         "X-Content-Type-Options": "nosniff",
     }
     return StreamingResponse(body(), media_type=media_type, headers=headers)

@@ -1,7 +1,10 @@
 """Files come in: authenticated, capped and hashed while they stream."""
 
+import asyncio
+import re
 import tempfile
 import time
+from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Annotated, Literal
 from uuid import UUID
@@ -23,10 +26,14 @@ from varanger.common.words import Lane
 
 router = APIRouter(tags=["media"])
 
+_UPLOAD_PATH = re.compile(r"/v1/projects/[^/]+/deployments/[^/]+/media")
 FORM_OVERHEAD_BYTES = 1 << 20
 """Boundaries and headers around the files of one request."""
 BULK_RETRY_AFTER_S = 30
 BACKLOG_FRESH_S = 2.0
+
+LONGEST_SILENCE_S = 300.0
+"""A client that sends nothing for this long is gone, whatever its connection says."""
 
 FORM = {
     "requestBody": {
@@ -151,12 +158,29 @@ async def _receive(request: Request, gateway: Gateway, folder: Path) -> Form:
         raise Problem(413, f"the body is announced with {announced} bytes, the limit is {limits.body_bytes}")
     try:
         return await spool_form(
-            request.stream(), request.headers.get("content-type"), folder, limits, on_field=_check_field
+            _unless_silent(request.stream()), request.headers.get("content-type"), folder, limits, on_field=_check_field
         )
     except MalformedForm as error:
         raise Problem(400, str(error)) from error
     except FormTooLarge as error:
         raise Problem(413, str(error)) from error
+
+
+async def _unless_silent(chunks: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    while True:
+        try:
+            async with asyncio.timeout(LONGEST_SILENCE_S):
+                chunk = await anext(chunks, None)
+        except TimeoutError as error:
+            raise Problem(408, f"nothing came for {LONGEST_SILENCE_S:g} seconds; send the files again") from error
+        if chunk is None:
+            return
+        yield chunk
+
+
+def streams(path: str) -> bool:
+    """Whether this is the path of an upload, whose body is capped here while it streams."""
+    return _UPLOAD_PATH.fullmatch(path) is not None
 
 
 def _check_field(name: str, value: str) -> None:

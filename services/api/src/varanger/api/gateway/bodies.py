@@ -1,30 +1,38 @@
-"""An answer that is given before the body was read must still arrive.
+"""Bodies: how much of one is read, and an answer that is given before one was.
 
+An answer that is given before the body was read must still arrive.
 Closing a connection with unread bytes in it resets it, and the client, still sending, then never sees *why* it was
-refused. So the answer goes out first, a little of the body is let through, the rest is held back for a moment, and
+refused. So the answer goes out first, some of the body is let through, unkept, the rest is held back for a moment, and
 only then is the connection closed (what nginx calls lingering).
 """
 
 import asyncio
+from collections.abc import Callable
 
+from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LET_THROUGH_BYTES = 1 << 20
-LINGER_S = 1.0
+LARGEST_JSON_BYTES = 16 << 20
+"""Of every body but an upload's, which has limits of its own: these are held in memory, whoever sends them."""
+LET_THROUGH_BYTES = 64 << 20
+"""Clients that cannot read while they send (most of Python's) see the answer if their body ends within this."""
+LINGER_S = 2.0
 
 
-class EarlyAnswers:
+class Bodies:
     """ASGI middleware around everything."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, streams: Callable[[str], bool]) -> None:
+        """`streams(path)`: whether this path's endpoint reads its body in pieces and caps it itself."""
         self._app = app
+        self._streams = streams
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """One request."""
         if scope["type"] != "http" or not _has_body(scope):
             await self._app(scope, receive, send)
             return
-        body = _Body(receive)
+        body = _Body(receive, None if self._streams(scope["path"]) else LARGEST_JSON_BYTES)
 
         async def answer(message: Message) -> None:
             if body.ended:
@@ -42,13 +50,22 @@ class EarlyAnswers:
 
 
 class _Body:
-    """Passes the body on and knows whether it has ended."""
+    """Passes the body on, up to its limit, and knows whether it has ended."""
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, limit: int | None) -> None:
         self._receive = receive
+        self._limit = limit
+        self._read = 0
         self.ended = False
 
     async def receive(self) -> Message:
+        message = await self._next()
+        self._read += len(message.get("body", b""))
+        if self._limit is not None and self._read > self._limit:
+            raise HTTPException(413, f"the body is larger than {self._limit} bytes, the limit for anything but files")
+        return message
+
+    async def _next(self) -> Message:
         message = await self._receive()
         self.ended = message["type"] == "http.disconnect" or not message.get("more_body", False)
         return message
@@ -59,7 +76,7 @@ class _Body:
         try:
             async with asyncio.timeout(LINGER_S):
                 while not self.ended and taken < LET_THROUGH_BYTES:
-                    taken += len((await self.receive()).get("body", b""))
+                    taken += len((await self._next()).get("body", b""))
                 if not self.ended:
                     await asyncio.sleep(LINGER_S)
         except TimeoutError:
