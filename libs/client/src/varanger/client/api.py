@@ -1,17 +1,21 @@
 """`VarangerClient`: the gateway's calls. JSON objects are dictionaries, as docs/schemas/openapi.json has them."""
 
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 
-from varanger.client.errors import RequestRefused, UploadCorrupted
+from varanger.client.file_sender import FileSender
 from varanger.client.models import Json, OnProgress, Verdict
-from varanger.client.transport import send_until_answered
-from varanger.client.uploading import batches, files_below, sha256_of
+from varanger.client.transport import Sleep, read_json, send_until_answered
+from varanger.client.uploading import batches, files_below
+
+THIS_MACHINE = ("all://127.0.0.1", "all://[::1]", "all://localhost")
+"""No proxy stands in between here, whatever HTTP_PROXY says."""
 
 
 class VarangerClient:
@@ -20,9 +24,13 @@ class VarangerClient:
     Args:
         url: of the gateway, as `http://127.0.0.1:8000`.
         key: as `varanger key create` showed it.
-        timeout_s: for one request without its upload.
+        timeout_s: without a byte moving, for one request; an upload of any length may take as long as it moves.
         tries: how often a request is tried while the gateway is away or busy.
         transport: for tests.
+        sleep: for tests; waits between tries, in seconds.
+
+    Raises:
+        ValueError: `url` is no http(s) address, or `tries` is below 1.
     """
 
     def __init__(
@@ -33,11 +41,21 @@ class VarangerClient:
         timeout_s: float = 60.0,
         tries: int = 8,
         transport: httpx.BaseTransport | None = None,
+        sleep: Sleep = time.sleep,
     ) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise ValueError(f"url: {url!r} is no address of a gateway; write it as in http://127.0.0.1:8000")
+        if tries < 1:
+            raise ValueError(f"tries: {tries}; a request is tried at least once")
         self._http = httpx.Client(
-            base_url=url, headers={"Authorization": f"Bearer {key}"}, timeout=timeout_s, transport=transport
+            base_url=url,
+            headers={"Authorization": f"Bearer {key.strip()}"},
+            timeout=timeout_s,
+            transport=transport,
+            mounts=dict.fromkeys(THIS_MACHINE),
         )
         self._tries = tries
+        self._sleep = sleep
 
     def __enter__(self) -> Self:
         return self
@@ -75,103 +93,96 @@ class VarangerClient:
         lane: str = "live",
         on_progress: OnProgress = lambda _done, _total: None,
     ) -> list[Verdict]:
-        """Send files. After a verdict `accepted` or `duplicate` the gateway has the bytes, on disk.
+        """Send files; memory does not follow their size. One verdict each, in order.
 
-        A refused request (file too large, unknown deployment) is a `rejected` verdict for each of its files where it
-        held one, and is tried file by file where it held several.
+        After `accepted` or `duplicate` the gateway has the bytes, on disk. A file that cannot be read here, or that
+        the gateway refuses (too large), is `rejected` and keeps no other back. Sending again what was sent before does
+        no harm: it answers `duplicate`, as does a file whose first answer was lost (`Verdict.repeated`).
 
         Raises:
             UploadCorrupted: the gateway's sha256 is not the file's.
         """
-        url = f"/v1/projects/{project}/deployments/{deployment}/media"
+        url = _url("v1", "projects", project, "deployments", deployment, "media")
+        sender = FileSender(self._http, url, lane, below, self._tries, self._sleep)
         verdicts: list[Verdict] = []
         for batch in batches(paths):
-            verdicts += self._send(url, batch, below, lane)
+            verdicts += sender.send(batch)
             on_progress(len(verdicts), len(paths))
         return verdicts
 
-    def _send(self, url: str, batch: list[Path], below: Path | None, lane: str) -> list[Verdict]:
-        names = [path.relative_to(below).as_posix() if below else path.name for path in batch]
-
-        def send() -> httpx.Response:
-            with ExitStack() as stack:
-                files = [
-                    ("files", (name, stack.enter_context(path.open("rb")), "application/octet-stream"))
-                    for name, path in zip(names, batch, strict=True)
-                ]
-                return self._http.post(url, params={"lane": lane}, files=files)
-
-        digests = [sha256_of(path) for path in batch]
-        try:
-            results = send_until_answered(send, tries=self._tries).json()["results"]
-        except RequestRefused as refused:
-            if refused.status in {401, 403, 404}:
-                raise
-            if len(batch) > 1:
-                return [verdict for path in batch for verdict in self._send(url, [path], below, lane)]
-            return [Verdict(names[0], "rejected", None, digests[0], str(refused))]
-        found = []
-        for name, digest, result in zip(names, digests, results, strict=True):
-            if result["sha256"] != digest:
-                raise UploadCorrupted(f"{name}: the gateway has sha256 {result['sha256']}, the file has {digest}")
-            found.append(Verdict(name, result["verdict"], result["media_id"], digest, result["reason"]))
-        return found
-
-    def media(self, project: str, **filters: str) -> Iterator[Json]:
+    def media(self, project: str, **filters: str | float | bool) -> Iterator[Json]:
         """Every media of a project that passes the filters, page by page."""
-        yield from self._pages("/v1/media", {"project": project, **filters})
+        yield from self._pages(_url("v1", "media"), {"project": project, **filters})
 
     def one_media(self, media_id: str) -> Json:
         """One media with its whole history."""
-        return self._json("GET", f"/v1/media/{media_id}")
+        return self._json("GET", _url("v1", "media", media_id))
 
     def stats(self, project: str) -> Json:
         """Counts: received = media + duplicate + quarantined + failed + pending."""
-        return self._json("GET", f"/v1/projects/{project}/stats")
+        return self._json("GET", _url("v1", "projects", project, "stats"))
 
     # Projects and deployments
 
     def create_project(self, project: str, title: str = "") -> Json:
         """Make a project; 409 where it exists."""
-        return self._json("POST", "/v1/projects", {"project_id": project, "title": title})
+        return self._json("POST", _url("v1", "projects"), {"project_id": project, "title": title})
 
     def put_deployment(self, project: str, deployment: str, **fields: Any) -> Json:
         """Make or replace a deployment; fields as in the OpenAPI document."""
-        return self._json("PUT", f"/v1/projects/{project}/deployments/{deployment}", fields)
+        return self._json("PUT", _url("v1", "projects", project, "deployments", deployment), fields)
 
     # Quality check
 
     def request_round(self, project: str, design: Json) -> Json:
         """Ask for a QC round."""
-        return self._json("POST", f"/v1/projects/{project}/qc/rounds", {"design": design})
+        return self._json("POST", _url("v1", "projects", project, "qc", "rounds"), {"design": design})
 
     def round(self, round_id: str) -> Json:
         """One round, with its report so far."""
-        return self._json("GET", f"/v1/qc/rounds/{round_id}")
+        return self._json("GET", _url("v1", "qc", "rounds", round_id))
 
-    def tasks(self, round_id: str, **filters: str) -> Iterator[Json]:
+    def tasks(self, round_id: str, **filters: str | float | bool) -> Iterator[Json]:
         """The round's images to answer, in the order of review."""
-        yield from self._pages(f"/v1/qc/rounds/{round_id}/tasks", dict(filters))
+        yield from self._pages(_url("v1", "qc", "rounds", round_id, "tasks"), dict(filters))
 
     def review(self, project: str, reviews: Sequence[Json]) -> list[Json]:
         """Record up to 1000 answers, all or none."""
-        answer = self._json("POST", f"/v1/projects/{project}/reviews", {"reviews": list(reviews)})
+        answer = self._json("POST", _url("v1", "projects", project, "reviews"), {"reviews": list(reviews)})
         recorded: list[Json] = answer["reviews"]
         return recorded
 
     # Dataset
 
     def final_table(self, project: str, path: Path) -> None:
-        """Write Böhner's final table as CSV."""
-        url = f"/v1/projects/{project}/exports/final-table"
-        response = send_until_answered(lambda: self._http.get(url), tries=self._tries)
-        path.write_bytes(response.content)
+        """Write Böhner's final table as CSV. It appears whole or not at all."""
+        url = _url("v1", "projects", project, "exports", "final-table")
+        part = path.with_name(f"{path.name}.part")
+
+        def fetch() -> httpx.Response:
+            with self._http.stream("GET", url) as response:
+                if not response.is_success:
+                    response.read()
+                    return response
+                with part.open("wb") as file:
+                    for chunk in response.iter_bytes():
+                        file.write(chunk)
+                return response
+
+        try:
+            send_until_answered(fetch, tries=self._tries, sleep=self._sleep)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
 
     def _json(self, method: str, url: str, body: Json | None = None, params: Json | None = None) -> Json:
         response = send_until_answered(
-            lambda: self._http.request(method, url, json=body, params=params), tries=self._tries
+            lambda: self._http.request(method, url, json=body, params=params),
+            tries=self._tries,
+            repeatable=method != "POST",  # a second round, or a 409 for what the first try made
+            sleep=self._sleep,
         )
-        found: Json = response.json()
+        found: Json = read_json(response)
         return found
 
     def _pages(self, url: str, params: Json) -> Iterator[Json]:
@@ -181,3 +192,8 @@ class VarangerClient:
             if page["next"] is None:
                 return
             params = {**params, "cursor": page["next"]}
+
+
+def _url(*parts: str) -> str:
+    """A path, in which no name can become two parts of it."""
+    return "/" + "/".join(quote(part, safe="") for part in parts)

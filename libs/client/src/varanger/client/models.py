@@ -20,5 +20,10 @@ class Verdict:
     verdict: str
     """`accepted`, `duplicate` or `rejected`."""
     media_id: str | None
-    sha256: str
-    reason: str | None
+    """For a duplicate that of the file that was there first."""
+    sha256: str | None
+    """Of the file here; the gateway's is the same. None where the file could not be read."""
+    reason: str
+    """Why it is not `accepted`."""
+    repeated: bool = False
+    """It took more than one try. A `duplicate` may then be this very file, whose first answer was lost on the way."""

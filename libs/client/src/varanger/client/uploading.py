@@ -1,4 +1,4 @@
-"""Sending files: what to send, in which requests, and what the verdicts mean."""
+"""Sending files: what to send, in which requests, and under which names."""
 
 import hashlib
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
     batch: list[Path] = []
     size = 0
     for path in paths:
-        bytes_here = path.stat().st_size
+        bytes_here = _size(path)
         if batch and (len(batch) >= BATCH_FILES or size + bytes_here > BATCH_BYTES):
             yield batch
             batch, size = [], 0
@@ -33,7 +33,27 @@ def batches(paths: Iterable[Path]) -> Iterator[list[Path]]:
         yield batch
 
 
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0  # whoever reads it says what is wrong with it
+
+
 def sha256_of(path: Path) -> str:
-    """Hex digest, read in chunks."""
+    """Hex digest, read in chunks.
+
+    Raises:
+        OSError: the disk does not give it.
+    """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def name_of(path: Path, below: Path | None) -> str:
+    """What a file is called on the way: relative to `below`, `/` between parts, or its own name alone.
+
+    Names that are no UTF-8 on the disk (cards written by old cameras) keep what can be read of them.
+    """
+    name = path.relative_to(below).as_posix() if below else path.name
+    return name.encode("utf-8", "replace").decode()
