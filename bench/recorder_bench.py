@@ -181,4 +181,4 @@ if __name__ == "__main__":
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--on", nargs="+", choices=["sqlite", "postgresql"], default=["sqlite", "postgresql"])
     given = parser.parse_args()
-    asyncio.run(main(given.on, *((RECORDER_BATCH // 2, 1) if given.quick else (given.media, given.repeats))))
+    asyncio.run(main(given.on, *((8, 1) if given.quick else (given.media, given.repeats))))
