@@ -1,13 +1,12 @@
 """Ingest per core on 12-megapixel files, against its bare parts and against what a script would do per file.
 
-    python bench/ingest.py [--files 12] [--repeats 7]
+    python bench/ingest_bench.py [--files 12] [--repeats 7] [--quick]
 
 All sides run on one core, one file at a time, on the same object store in a folder. The bare parts are get, sha256,
 scaled decode to the same view, encode, copy and put: no metadata, names, temporary file, verdicts or facts. The script
 starts ExifTool for each file, decodes it whole with Pillow, and puts it.
 """
 
-import argparse
 import asyncio
 import hashlib
 import os
@@ -22,7 +21,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import simplejpeg
-from harness import compare, report
+from harness import compare, options, report
 from PIL import Image
 
 from varanger.common.adapters import open_object_store
@@ -136,8 +135,8 @@ async def main(files: int, repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
-    asyncio.run(main(arguments.files, arguments.repeats))
+    given = parser.parse_args()
+    asyncio.run(main(*((1, 1) if given.quick else (given.files, given.repeats))))

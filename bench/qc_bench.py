@@ -1,13 +1,12 @@
 """QC on 1.33 million images: seconds and peak memory of a draw and of a report (goal: < 2 s each, flat memory).
 
-    python bench/qc.py [--images 1330000] [--repeats 5]
+    python bench/qc_bench.py [--images 1330000] [--repeats 5] [--quick]
 
 Each is measured in a process of its own, at the full size and at a quarter of it: memory is flat when what is added
 beyond the frame's own columns does not grow faster than they do. Four camera setups, 15 classes, ten bins, the
 paper's sample sizes; the report is of a round reviewed whole.
 """
 
-import argparse
 import json
 import resource
 import statistics
@@ -15,8 +14,10 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
+from harness import Figure, options, report
 
 from varanger.qc.domain.cells import key_of_image
 from varanger.qc.domain.design import RoundDesign
@@ -103,7 +104,7 @@ def spread(seconds: list[float]) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--images", type=int, default=1_330_000)
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--measure", action="store_true", help="measure in this process and print JSON")
@@ -111,19 +112,31 @@ def main() -> None:
     if given.measure:
         print(json.dumps(measure(given.images, given.repeats)))
         return
-    for images in (given.images // 4, given.images):
-        command = [sys.executable, __file__, "--measure", f"--images={images}", f"--repeats={given.repeats}"]
+    sizes, repeats = ((given.images // 4, given.images), given.repeats) if not given.quick else ((5_000,), 1)
+    rows = []
+    for images in sizes:
+        command = [sys.executable, __file__, "--measure", f"--images={images}", f"--repeats={repeats}"]
         found = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
         print(f"\n{images:,} images, {found['drawn']:,} drawn, columns {found['frame_mib']:.0f} MiB")
         print(f"  draw    {spread(found['draw_s'])}, of it sorting by id {spread(found['sort_s'])}")
         print(f"          {found['draw_extra_mib']:.0f} MiB beyond the columns")
         print(f"  report  {spread(found['report_s'])}, {found['report_extra_mib']:.0f} MiB beyond the draw's peak")
         print(f"  peak    {found['peak_mib']:.0f} MiB resident")
-    for name in ("draw", "report"):
-        median = statistics.median(found[f"{name}_s"])
-        cpu = statistics.median(found[f"{name}_cpu_s"])
-        verdict = "reached" if median < GOAL_S else "missed"
-        print(f"{name}: {median:.2f} s ({cpu:.2f} s of CPU) against {GOAL_S:g} s: {verdict}")
+        rows += figures(images, found)
+    report(*rows)
+
+
+def figures(images: int, found: dict[str, Any]) -> list[Figure]:
+    """The rows to keep of one size."""
+    memory = [
+        Figure.of(f"QC {name} of {images:,} images, added memory", "MiB", [found[f"{name}_extra_mib"]])
+        for name in ("draw", "report")
+    ]
+    return memory + [
+        Figure.of(f"QC {name} of {images:,} images, {kind}", unit, found[f"{name}{key}_s"], goal=goal)
+        for name in ("draw", "report")
+        for kind, key, unit, goal in (("wall", "", "s", GOAL_S), ("CPU", "_cpu", "CPU-s", None))
+    ]
 
 
 if __name__ == "__main__":

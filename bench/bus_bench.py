@@ -1,26 +1,19 @@
 """The bus port against bare aio-pika with confirms: the same queue, the same bodies, 128 in flight.
 
-    python bench/bus.py [--messages 1500] [--repeats 7]
+    python bench/bus_bench.py [--messages 1500] [--repeats 7] [--quick]
 
-Takes the broker of VARANGER_TEST_AMQP_URL (default amqp://guest:guest@127.0.0.1:5672/) and, where rabbitmqctl can be
-used, a vhost of its own. Ours includes what the port adds: making each envelope's JSON, headers, keeping account of
-what is held.
+On the broker of VARANGER_TEST_AMQP_URL, in a vhost of its own. Ours includes what the port adds: making each
+envelope's JSON, headers, keeping account of what is held.
 """
 
-import argparse
 import asyncio
-import os
-import shutil
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from urllib.parse import urlsplit
 from uuid import uuid4
 
 import aio_pika
 from aio_pika.abc import AbstractChannel, AbstractExchange, AbstractIncomingMessage
-from harness import compare, report, summarise
+from harness import compare, options, report, summarise
+from own_services import own_vhost
 
 from varanger.common.adapters.bus_amqp import AmqpBus
 from varanger.common.messages import ClassificationRequested, Envelope
@@ -31,22 +24,6 @@ from varanger.common.words import Purpose
 QUEUE = "inference.live"
 IN_FLIGHT = 128
 PREFETCH = 64
-
-
-@contextmanager
-def own_vhost(url: str) -> Iterator[str]:
-    """The URL of a vhost that goes away again, or the one given where rabbitmqctl cannot be used."""
-    if os.geteuid() != 0 or shutil.which("rabbitmqctl") is None:
-        yield url
-        return
-    vhost, parts = f"varanger-bench-{uuid4().hex[:8]}", urlsplit(url)
-    subprocess.run(["rabbitmqctl", "-q", "add_vhost", vhost], check=True)
-    try:
-        allow = ["rabbitmqctl", "-q", "set_permissions", "-p", vhost, parts.username or "guest", ".*", ".*", ".*"]
-        subprocess.run(allow, check=True)
-        yield f"{parts.scheme}://{parts.netloc}/{vhost}"
-    finally:
-        subprocess.run(["rabbitmqctl", "-q", "delete_vhost", vhost], check=True)
 
 
 def a_command() -> Envelope:
@@ -175,9 +152,9 @@ async def main(url: str, messages: int, repeats: int) -> None:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options(__doc__)
     parser.add_argument("--messages", type=int, default=1500)
     parser.add_argument("--repeats", type=int, default=7)
-    arguments = parser.parse_args()
-    with own_vhost(os.environ.get("VARANGER_TEST_AMQP_URL", "amqp://guest:guest@127.0.0.1:5672/")) as vhost_url:
-        asyncio.run(main(vhost_url, arguments.messages, arguments.repeats))
+    given = parser.parse_args()
+    with own_vhost() as vhost_url:
+        asyncio.run(main(vhost_url, *((IN_FLIGHT, 1) if given.quick else (given.messages, given.repeats))))
