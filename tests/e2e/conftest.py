@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-
 from tests.e2e.drawn_release import write_release
 from tests.e2e.gate import Gate
 from tests.e2e.runs import Run, Snapshot
 from tests.e2e.system import Addresses, System
+
 from varanger.fieldsim import Season, SeasonPlan, draw_season
 
 IMAGES = 200
@@ -49,6 +49,31 @@ def database(postgres_admin_url: str) -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def broker(broker_admin: Callable[..., str], amqp_url: str) -> Iterator[str]:
+    """A virtual host for the whole suite: what other tests leave in their queues is none of ours."""
+    with _vhost(broker_admin, amqp_url) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def fresh_addresses(
+    broker_admin: Callable[..., str], amqp_url: str, postgres_admin_url: str, s3_url: str, triton_url: str
+) -> Iterator[Addresses]:
+    """Real services as they are before anybody has used them, but for the bucket."""
+    with _vhost(broker_admin, amqp_url) as bus, _database(postgres_admin_url) as catalog:
+        yield Addresses(bus, catalog, s3_url, triton_url)
+
+
+@contextmanager
+def _vhost(broker_admin: Callable[..., str], amqp_url: str) -> Iterator[str]:
+    url, name = urlsplit(amqp_url), f"varanger-e2e-{secrets.token_hex(4)}"
+    broker_admin("add_vhost", name)
+    broker_admin("set_permissions", "-p", name, url.username or "guest", ".*", ".*", ".*")
+    yield url._replace(path=f"/{name}").geturl()
+    broker_admin("delete_vhost", name)
+
+
 @contextmanager
 def _database(admin_url: str) -> Iterator[str]:
     name = f"varanger-e2e-{secrets.token_hex(4)}"
@@ -59,40 +84,31 @@ def _database(admin_url: str) -> Iterator[str]:
         connection.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
-def _gate(url: str) -> tuple[Gate, str]:
-    """A gate before the service at this URL, and the URL through it."""
-    parts = urlsplit(url)
-    gate = Gate(parts.hostname or "127.0.0.1", parts.port or 80)
-    login = f"{parts.username}:{parts.password}@" if parts.username else ""
-    return gate, parts._replace(netloc=f"{login}127.0.0.1:{gate.port}").geturl()
-
-
 @pytest.fixture(scope="session")
-def store_gate(s3_url: str) -> Iterator[tuple[Gate, str]]:
+def store_gate(s3_url: str) -> Iterator[Gate]:
     """Between the system and its object store."""
-    gate, url = _gate(s3_url)
-    yield gate, url
+    gate = Gate(s3_url)
+    yield gate
     gate.cut()
 
 
 @pytest.fixture(scope="session")
-def model_gate(triton_url: str) -> Iterator[tuple[Gate, str]]:
+def model_gate(triton_url: str) -> Iterator[Gate]:
     """Between the system and Triton."""
-    gate, url = _gate(triton_url)
-    yield gate, url
+    gate = Gate(triton_url)
+    yield gate
     gate.cut()
 
 
 @pytest.fixture(scope="session")
-def running_system(
-    amqp_url: str,
-    database: str,
-    store_gate: tuple[Gate, str],
-    model_gate: tuple[Gate, str],
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[System]:
+def addresses(broker: str, database: str, store_gate: Gate, model_gate: Gate) -> Addresses:
+    """Where the system finds its services: store and model server behind gates."""
+    return Addresses(broker, database, store_gate.url, model_gate.url)
+
+
+@pytest.fixture(scope="session")
+def running_system(addresses: Addresses, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     """Every container as a process."""
-    addresses = Addresses(amqp_url, database, store_gate[1], model_gate[1])
     system = System(addresses, tmp_path_factory.mktemp("system"), IMPATIENT)
     try:
         system.start()

@@ -4,22 +4,30 @@ import contextlib
 import socket
 import struct
 import threading
+from collections.abc import Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 CHUNK = 1 << 16
 
 
 class Gate:
-    """Passes bytes on, on one port of this machine for all its life."""
+    """Passes bytes on to the service at a URL, on one port of this machine for all its life."""
 
-    def __init__(self, host: str, port: int) -> None:
-        self._target = (host, port)
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        assert parts.hostname, f"{url}: no host"
+        assert parts.port, f"{url}: no port"
+        self._target = (parts.hostname, parts.port)
         self._lock = threading.Lock()
         self._sockets: set[socket.socket] = set()
         self._threads: list[threading.Thread] = []
         self._listener: socket.socket | None = None
         self.port = 0
         self.open()
+        login, at, _ = parts.netloc.rpartition("@")
+        self.url = parts._replace(netloc=f"{login}{at}127.0.0.1:{self.port}").geturl()
 
     def open(self) -> None:
         """Let connections through (again)."""
@@ -27,7 +35,8 @@ class Gate:
             return
         self._listener = socket.create_server(("127.0.0.1", self.port))
         self.port = self._listener.getsockname()[1]
-        self._spawn(self._accept, self._listener)
+        self._acceptor = threading.Thread(target=self._accept, args=(self._listener,), daemon=True)
+        self._acceptor.start()
 
     def cut(self) -> None:
         """Reset every connection and refuse new ones."""
@@ -35,6 +44,7 @@ class Gate:
         if listener is not None:
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
+            self._acceptor.join()  # from here on no connection joins those that are cut
             listener.close()
         with self._lock:
             for one in self._sockets:
@@ -51,16 +61,13 @@ class Gate:
                 near, _ = listener.accept()
             except OSError:
                 return
-            if self._listener is not listener:
-                near.close()
-                return
             try:
                 far = socket.create_connection(self._target, timeout=10)
             except OSError:
                 near.close()
                 continue
             far.settimeout(None)
-            pair = _Pair(near, far)
+            pair = _Pair()
             with self._lock:
                 self._sockets |= {near, far}
             self._spawn(self._pump, pair, near, far)
@@ -78,8 +85,8 @@ class Gate:
             source.close()
             sink.close()
 
-    def _spawn(self, target: object, *arguments: object) -> None:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _spawn(self, target: Callable[..., None], *arguments: Any) -> None:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
         self._threads = [one for one in self._threads if one.is_alive()] + [thread]
         thread.start()
 
@@ -87,7 +94,7 @@ class Gate:
 class _Pair:
     """Two sockets are closed when both directions have ended."""
 
-    def __init__(self, *_sockets: socket.socket) -> None:
+    def __init__(self) -> None:
         self._left = 2
         self._lock = threading.Lock()
 

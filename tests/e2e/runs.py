@@ -76,19 +76,27 @@ class Run:
             time.sleep(0.3)
 
     def whole(self) -> list[dict[str, Any]]:
-        """Every file with its history, one request each."""
-        return [self.client.one_media(one["media_id"]) for one in self.client.media(self.project)]
+        """Every file with its history, one request each, the oldest first."""
+        return [self.client.one_media(one["media_id"]) for one in self.client.media(self.project, order="oldest")]
 
-    def snapshot(self) -> Snapshot:
-        """The final catalog without ids and times, by deployment and path."""
+    def snapshot(self, *, sent_again: bool = False) -> Snapshot:
+        """The final catalog without ids and times, by deployment and path.
+
+        Args:
+            sent_again: the client may have sent a file twice, its first answer lost on the way; then the second is
+                a duplicate of the first, and is left out.
+        """
         found: Snapshot = {}
         for media in self.whole():
             key = (media["deployment"], media["original_path"])
+            if sent_again and key in found and media["state"] == "duplicate":
+                assert media["sha256"] == found[key]["sha256"], key
+                continue
             assert key not in found, f"{key} is there twice"
             found[key] = {name: media[name] for name in COMPARED} | {
                 "flags": sorted(media["flags"]),
                 "faults": [fault["reason"] for fault in media["faults"]],
-                "history": sorted(line["what"] for line in media["history"]),
+                "history": sorted(line["what"] for line in media["history"] if line["what"] != "offered_again"),
                 "predictions": [
                     (one["release"], one["state"], sorted((one["answer"] or {}).get("models", {}).items()))
                     for one in media["predictions"]

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import IO
 
 import httpx
-
 from tests.e2e.containers import Container, own_environment, read_containers, to_argv
 from tests.e2e.runs import Run
+
 from varanger.client import VarangerClient
 
 READY_WITHIN_S = 60.0

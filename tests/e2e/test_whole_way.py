@@ -9,9 +9,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import aio_pika
 import pytest
-
 from tests.e2e.runs import STATES, differences, expected_states
 from tests.e2e.system import wait_until
+
 from varanger.common.topology import QUEUES
 
 pytestmark = pytest.mark.timeout(300)
@@ -127,7 +127,6 @@ async def test_a_broken_message_on_any_queue_ends_as_a_dead_letter(undisturbed, 
 def test_kill_9_of_each_worker_changes_nothing(undisturbed, system, season, new_run):
     _, before = undisturbed
     seed = random.randrange(2**32)
-    print(f"moments of the kills: seed {seed}")
     moments = random.Random(seed)
     victims = moments.sample(KILLED, len(KILLED))
     run = new_run("killed")
@@ -145,4 +144,4 @@ def test_kill_9_of_each_worker_changes_nothing(undisturbed, system, season, new_
             sending.result()
     stats = run.settle()
     assert stats["received"] == len(before)
-    assert differences(before, run.snapshot()) == []
+    assert differences(before, run.snapshot()) == [], f"moments of the kills: seed {seed}"
