@@ -5,7 +5,7 @@ import os
 import secrets
 import shlex
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -95,6 +95,12 @@ def rabbitmqctl(*words: str) -> str:
         output = getattr(error, "stderr", "") or error
         pytest.fail(f"RabbitMQ cannot be administered ({output}): run `make services`", pytrace=False)
     return done.stdout
+
+
+@pytest.fixture(scope="session")
+def broker_admin() -> Callable[..., str]:
+    """`rabbitmqctl`, for what a test does to virtual hosts of its own."""
+    return rabbitmqctl
 
 
 @pytest.fixture(scope="session")
