@@ -27,7 +27,7 @@ test: $(VENV)/.dev services ## everything, on real RabbitMQ, PostgreSQL, S3 and 
 	$(BIN)/python -m pytest -m "not slow"
 
 test-unit: $(VENV)/.dev ## no sockets, under a minute
-	$(BIN)/python -m pytest tests/unit -m "not slow"
+	$(BIN)/python -m pytest tests/unit -m "not slow" -n auto --dist loadfile
 
 test-slow: $(VENV)/.dev services ## studies and soaks
 	$(BIN)/python -m pytest -m slow

@@ -176,7 +176,7 @@ async def _quality_check(
 ) -> dict[str, Any]:
     """Draw a round; answer it from the simulated truth, or leave it open for one's own images."""
     task = bars.add_task("quality check", total=None)
-    design = {"seed": 1, "overall": 60, "per_class": 12, "per_bin": 12}
+    design = {"seed": 1, "overall": 40, "per_class": 10, "per_bin": 0}
     round_id = (await asyncio.to_thread(client.request_round, project, design))["round_id"]
     drawn = await _round_until(client, round_id, lambda one: one["drawn_at"] is not None)
     if drawn["state"] == "failed" or not source.truth:
