@@ -105,7 +105,7 @@ def test_problem_details_become_the_error(client, gateway, refusal):
 @pytest.mark.parametrize("body", [b"<html>", b'"text"', b"[]", b"", b"\xff"])
 def test_an_error_without_problem_details_is_still_told(client, gateway, body):
     gateway.next = [httpx.Response(404, content=body)]
-    with pytest.raises(RequestRefused, match="^404 Not Found$"):
+    with pytest.raises(RequestRefused, match=r"^404 Not Found$"):
         client.stats("p")
 
 

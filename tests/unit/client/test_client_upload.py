@@ -131,7 +131,7 @@ def test_a_refusal_that_meets_every_file_ends_the_upload(client, gateway, refusa
 def test_other_bytes_at_the_gateway_are_an_error(client, gateway, card):
     result = {"file": "a.txt", "verdict": "accepted", "media_id": "m", "sha256": "0" * 64, "reason": ""}
     gateway.next = [httpx.Response(201, json={"results": [result]})]
-    with pytest.raises(UploadCorrupted, match="a.txt"):
+    with pytest.raises(UploadCorrupted, match=r"a\.txt"):
         client.upload("p", "d", [card / "a.txt"])
 
 

@@ -8,7 +8,11 @@ class VarangerClientError(Exception):
 
 
 class GatewayAway(VarangerClientError):
-    """No answer, or 5xx or 429 to the last try. Later may do; files that were sent answer `duplicate` then."""
+    """No answer, "busy" (5xx, 429) to the last try too, or an answer that is no gateway's.
+
+    Later may do; files that were sent answer `duplicate` then. A round or reviews whose answer was lost may have been
+    recorded: look first.
+    """
 
 
 class RequestRefused(VarangerClientError):
