@@ -56,7 +56,7 @@ bench: $(VENV)/.dev services ## every benchmark, both sides in one run
 	for script in bench/*_bench.py; do $(BIN)/python $$script || exit 1; done
 
 lock: ## resolve exact versions anew (needs uv)
-	$(PYTHON) deploy/local/lock.py
+	$(PYTHON) scripts/lock_versions.py
 
 clean: ## remove the environment and local state
 	rm -rf $(VENV) .varanger

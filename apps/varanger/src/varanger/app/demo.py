@@ -149,7 +149,9 @@ def _upload(client: VarangerClient, project: str, source: Source, bars: Progress
         )
         before += len(verdicts)
         accepted |= {
-            one.media_id: (camera.deployment_id, one) for one in verdicts if one.verdict == "accepted" and one.media_id
+            one.media_id: (camera.deployment_id, one)
+            for one in verdicts
+            if one.media_id and (one.verdict == "accepted" or one.repeated)
         }
     bars.update(task, completed=before, total=before)
     return accepted

@@ -55,10 +55,10 @@ RELEASES = _one_queue("releases", ReleaseRegistered)
 INFERENCE = _both_lanes("inference", ClassificationRequested)
 QC = _one_queue("qc", QcRoundRequested, ReviewRecorded)
 TRAINER = _one_queue("trainer", TrainingRequested)
-EVENTS = _one_queue("promotions", ReleasePromoted)
+PROMOTIONS = _one_queue("promotions", ReleasePromoted)
 """Taken by the recorder: media that waited for a release are asked for."""
 
-QUEUES: tuple[Queue, ...] = (*INGEST, *RECORDER, RELEASES, *INFERENCE, QC, TRAINER, EVENTS)
+QUEUES: tuple[Queue, ...] = (*INGEST, *RECORDER, RELEASES, *INFERENCE, QC, TRAINER, PROMOTIONS)
 
 
 def retry_queue(delay_s: float) -> str:

@@ -50,6 +50,7 @@ async def build_recorder(wiring: Wiring) -> Service:
 
     facts = fact_recorder(catalog)
     releases = release_recorder(catalog)
+    released = (topology.RELEASES, topology.PROMOTIONS)
     retry = settings.retry_delays_s
     return Service(
         name="recorder",
@@ -66,7 +67,9 @@ async def build_recorder(wiring: Wiring) -> Service:
                 prefetch=2 * RECORDER_BATCH,
                 retry_delays_s=retry,
             ),
-            Consumer("releases", bus, (topology.RELEASES, topology.EVENTS), releases, progress, retry_delays_s=retry),
+            Consumer(
+                "releases", bus, (topology.RELEASES, topology.PROMOTIONS), releases, progress, retry_delays_s=retry
+            ),
             DeadLetterTaker(bus, catalog, progress),
         ],
         loops=[

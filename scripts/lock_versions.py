@@ -8,7 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[1]
 TORCH_ONLY = {"torch", "torchvision", "ultralytics"}
 """These pull torch, whose build differs by machine: they have a file of their own."""
 TORCH_PINS = ("torch==2.13.0", "torchvision==0.28.0", "ultralytics==8.4.190")
