@@ -121,3 +121,17 @@ def test_the_database_ends_every_session(system, cards, new_run, postgres_admin_
     run.settle()
     # A session that ends in the very commit may leave the client without its answer, and it sends the file again.
     cards.compare(run, sent_again=True)
+
+
+def test_a_worker_that_starts_before_its_store_waits_for_it(system, store_gate):
+    """Nothing orders the start of machines that come back after a power cut."""
+    ingest = system.processes["ingest"]
+    assert ingest.stop() == 0, ingest.tail()
+    store_gate.cut()
+    try:
+        ingest.start()
+        wait_until(lambda: "service.waiting" in ingest.tail(), 60, ingest.tail)
+        assert not ingest.is_ready()
+    finally:
+        store_gate.open()
+    system.wait_ready(["ingest"])
