@@ -67,9 +67,7 @@ async def build_recorder(wiring: Wiring) -> Service:
                 prefetch=2 * RECORDER_BATCH,
                 retry_delays_s=retry,
             ),
-            Consumer(
-                "releases", bus, (topology.RELEASES, topology.PROMOTIONS), releases, progress, retry_delays_s=retry
-            ),
+            Consumer("releases", bus, released, releases, progress, retry_delays_s=retry),
             DeadLetterTaker(bus, catalog, progress),
         ],
         loops=[
