@@ -42,6 +42,16 @@ async def test_an_envelope_travels_whole(bus, inbox):
     await delivery.ack()
 
 
+async def test_the_trace_travels_as_a_header_too(bus, inbox):
+    trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    await bus.publish([wrap().model_copy(update={"traceparent": trace})])
+    await bus.consume("qc", inbox, prefetch=1)
+    delivery = await inbox.take()
+    assert delivery.headers == {"traceparent": trace}
+    assert Envelope.from_body(delivery.body).traceparent == trace
+    await delivery.ack()
+
+
 async def test_both_lanes_reach_a_shared_queue_and_no_other(bus, inbox):
     release = ReleasePromoted(release_id="0" * 64)
     await bus.publish([wrap(release, Lane.LIVE), wrap(release, Lane.BULK)])

@@ -55,7 +55,12 @@ class AmqpBus:
         """Send all, then await all confirms."""
         await self._send(
             [
-                (EXCHANGE, envelope.routing_key, envelope.to_body(), _properties(str(envelope.message_id), {}))
+                (
+                    EXCHANGE,
+                    envelope.routing_key,
+                    envelope.to_body(),
+                    _properties(str(envelope.message_id), bus_headers.of_envelope(envelope)),
+                )
                 for envelope in envelopes
             ]
         )

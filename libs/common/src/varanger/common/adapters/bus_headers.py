@@ -6,6 +6,7 @@ failed, so their own tries are counted in `x-dead-attempt`.
 
 from collections.abc import Mapping
 
+from varanger.common.messages import Envelope
 from varanger.common.topology import DEAD_LETTERS
 
 REASON = "x-reason"
@@ -13,12 +14,19 @@ QUEUE = "x-queue"
 ATTEMPT = "x-attempt"
 MESSAGE_ID = "x-message-id"
 DEAD_ATTEMPT = "x-dead-attempt"
+TRACEPARENT = "traceparent"
+"""https://w3c.github.io/trace-context-amqp/"""
 
 BROKER_REASON = "delivery_limit"
 """The reason a broker itself gives for a message that was handed out too often and never ended."""
 
 _LONGEST_REASON = 4000
 """Characters: all headers of a message must fit into one AMQP frame."""
+
+
+def of_envelope(envelope: Envelope) -> dict[str, str]:
+    """The headers of a first sending: the trace, where tools that know no envelope look for it."""
+    return {TRACEPARENT: envelope.traceparent} if envelope.traceparent else {}
 
 
 def _attempt_header(queue: str) -> str:

@@ -231,7 +231,7 @@ class MemoryBus:
             body = envelope.to_body()
             queues = self._bound.get(envelope.routing_key, [])
             for queue in queues:
-                queue.put(_Message(body, str(envelope.message_id)))
+                queue.put(_Message(body, str(envelope.message_id), bus_headers.of_envelope(envelope)))
             if not queues:
                 homeless = envelope
         if homeless is not None:
