@@ -57,7 +57,7 @@ async def main(modes: list[str], release: str, predictor_url: str, images: int, 
 
 if __name__ == "__main__":
     parser = options(__doc__)
-    parser.add_argument("--mode", nargs="+", choices=list(MODES), default=list(reversed(MODES)))
+    parser.add_argument("--mode", nargs="+", choices=list(MODES), default=["distributed", "embedded"])
     parser.add_argument("--release", default="demo", help="`demo`, a release folder, or `stand-in` (with fixed://)")
     parser.add_argument("--predictor", default="onnx://")
     parser.add_argument("--images", type=int, default=200)

@@ -19,7 +19,7 @@ from uuid import UUID
 from harness import Comparison, compare, options, report
 from own_services import own_database
 from sqlalchemy import func, select, text
-from sqlmodel import SQLModel
+from sqlmodel import SQLModel, col
 
 from varanger.api.application.record_facts import fact_recorder
 from varanger.api.recorder import RECORDER_BATCH
@@ -72,7 +72,7 @@ class Recording:
             await self._record(facts[start : start + size])
         rate = len(facts) / (time.perf_counter() - begin)
         async with self._catalog.reading() as session:
-            answered = select(func.count()).select_from(PredictionRow).where(PredictionRow.state == "classified")
+            answered = select(func.count()).select_from(PredictionRow).where(col(PredictionRow.state) == "classified")
             if await session.scalar(answered) != self._media:
                 raise RuntimeError("not every fact was recorded")
         return rate

@@ -129,6 +129,13 @@ def test_every_table_has_its_row_with_its_writer():
         row_of(page("architecture.md"), str(name))
 
 
+def test_every_benchmark_has_its_row():
+    scripts = [path.name for path in (ROOT / "bench").glob("*_bench.py")]
+    assert scripts
+    for name in scripts:
+        row_of(page("benchmarks.md"), name)
+
+
 def slug(heading: str) -> str:
     """A heading's anchor, as forges make it."""
     return re.sub(r"[^\w\- ]", "", heading.strip().lower()).replace(" ", "-")

@@ -119,3 +119,12 @@ def test_a_misspelt_field_of_a_specification_is_named() -> None:
     with pytest.raises(SpecInvalid, match=r"effort\.epochs"):
         parse_spec(spec)
     assert parse_spec({**spec, "effort": {}}).preset == "yolov8n"
+
+
+@pytest.mark.parametrize(
+    "file",
+    sorted((Path(__file__).resolve().parents[3] / "services/trainer/specs").glob("*.json")),
+    ids=lambda f: f.stem,
+)
+def test_every_specification_we_ship_can_be_read(file: Path) -> None:
+    assert parse_spec(file.read_bytes()).name == file.stem

@@ -8,6 +8,7 @@ from varanger.trainer.domain.evaluation import (
     image_scores,
     mean_average_precision,
     overlap,
+    weight_of_blanks,
 )
 from varanger.trainer.domain.two_stage import Box, one_stage_label, two_stage_label
 
@@ -50,6 +51,16 @@ def test_image_scores_by_hand() -> None:
     assert scores.per_label["fox"] == {"precision": 1.0, "recall": 0.5, "f1": 0.6667, "images": 3.0}
     assert scores.per_label["blank"]["f1"] == pytest.approx(2 / 3, abs=1e-4)
     assert scores.macro_f1 == pytest.approx((2 / 3 + 2 / 3 + 1) / 3, abs=1e-4)
+
+
+def test_blanks_can_stand_for_more_images() -> None:
+    truth = [frozenset({"fox"}), frozenset({"fox"}), frozenset()]
+    assert weight_of_blanks(truth, 0.75) == pytest.approx(6)
+    assert weight_of_blanks([frozenset()], 0.75) == 1.0
+    # One false fox of one blank that stands for six: precision 2 / 8.
+    scores = image_scores(["fox", "fox", "fox"], truth, "blank", blank_weight=6)
+    assert scores.per_label["fox"]["precision"] == 0.25
+    assert scores.accuracy == 0.25
 
 
 GROUPS = {"deer": "large", "hare": "small"}

@@ -13,8 +13,8 @@ SEASON: Final = MappingProxyType(
     {
         "seed": 20260,
         "sites": 60,
-        "images": 2000,
-        "blank_share": 0.2,
+        "images": 2200,
+        "blank_share": 0.3,
         "time_lapse_share": 0.05,
         "burst_length": (1, 2),
         "people_share": 0.12,
@@ -48,7 +48,7 @@ def demonstration_spec(season: Path, groups: dict[str, tuple[str, ...]]) -> Trai
         split=SplitRule(by="site", validation=0.12, test=0.18, seed=1),
         preset="demo",
         input_size=320,
-        effort=Effort(global_epochs=16, expert_epochs=5, batch=16),
+        effort=Effort(global_epochs=16, expert_epochs=6, batch=16, background_per_image=1.5),
         seed=1,
         lineage={"simulated_season": {**drawn, "species_weights": "1.0 each"}},
     )

@@ -67,6 +67,8 @@ class TrainingSpec(_Part):
     nms_iou: float = Field(default=0.6, ge=0.3, le=0.9)
     candidate_floor: float = Field(default=0.01, ge=0, lt=1)
     """Boxes below it never leave the graph. The release's own detection floor is chosen on the validation side."""
+    expected_blank_share: float = Field(default=0.7, gt=0, lt=1)
+    """Share of blanks where the release will be used; its thresholds are chosen for that."""
     effort: Effort = Effort()
     seed: int = 0
     threads: int = Field(default=1, ge=1)

@@ -8,12 +8,12 @@ from typing import Any
 
 from varanger.common.words import BLANK
 from varanger.trainer.domain.dataset import LabelledImage
-from varanger.trainer.domain.evaluation import ImageScores, image_scores, mean_average_precision
+from varanger.trainer.domain.evaluation import ImageScores, image_scores, mean_average_precision, weight_of_blanks
 from varanger.trainer.domain.two_stage import Box, one_stage_label, two_stage_label
 from varanger.trainer.training.measure import Answers, truth_boxes
 from varanger.trainer.training.staging import StagedImages
 
-_FLOORS = tuple(round(0.05 * step, 2) for step in range(1, 17))
+_FLOORS = tuple(round(0.05 * step, 2) for step in range(1, 19))
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,8 @@ class StageAnswers:
     global_boxes: list[list[Box]]
     expert_boxes: Mapping[str, list[list[Box]]]
     groups: Mapping[str, str]
+    blank_share: float
+    """Share of blanks to choose thresholds for."""
 
     def labels(self, floor: float, background: float) -> list[str]:
         """The release's label per image."""
@@ -46,30 +48,35 @@ class StageAnswers:
             for index in range(len(self.images))
         ]
 
-    def scored(self, labels: list[str]) -> ImageScores:
-        """Labels against the truth."""
-        return image_scores(labels, [image.labels for image in self.images], BLANK)
+    def scored(self, labels: list[str], *, weighted: bool) -> ImageScores:
+        """Labels against the truth; weighted: as if blanks were the expected share of all images."""
+        truth = [image.labels for image in self.images]
+        return image_scores(labels, truth, BLANK, weight_of_blanks(truth, self.blank_share) if weighted else 1.0)
 
 
 def choose_thresholds(answers: StageAnswers) -> Thresholds:
-    """Take the floor, then the background threshold, with the best mean F1 over labels; ties go to the lower."""
-    floor = max(_FLOORS, key=lambda value: answers.scored(answers.labels(value, value)).macro_f1)
-    backgrounds = [value for value in _FLOORS if value >= floor]
-    best = max(backgrounds, key=lambda value: answers.scored(answers.labels(floor, value)).macro_f1)
-    return Thresholds(floor, best)
+    """Take the pair with the best mean F1 over labels at the expected share of blanks; ties go to the lower."""
+    pairs = [(floor, background) for floor in _FLOORS for background in _FLOORS if background >= floor]
+    return Thresholds(*max(pairs, key=lambda pair: answers.scored(answers.labels(*pair), weighted=True).macro_f1))
 
 
 def measure_release(answers: StageAnswers, thresholds: Thresholds) -> dict[str, Any]:
     """Image-level figures of the global model alone and of the whole release, per label for the latter."""
-    alone = answers.scored([one_stage_label(boxes, thresholds.detection_floor) for boxes in answers.global_boxes])
-    both = answers.scored(answers.labels(thresholds.detection_floor, thresholds.background_threshold))
-    return {
-        "images": len(answers.images),
-        "one_stage": {"macro_f1": alone.macro_f1, "accuracy": alone.accuracy},
-        "two_stage": {"macro_f1": both.macro_f1, "accuracy": both.accuracy},
-        "one_stage_per_label": alone.per_label,
-        "two_stage_per_label": both.per_label,
+    labels = {
+        "one_stage": [one_stage_label(boxes, thresholds.detection_floor) for boxes in answers.global_boxes],
+        "two_stage": answers.labels(thresholds.detection_floor, thresholds.background_threshold),
     }
+    measured: dict[str, Any] = {"images": len(answers.images)}
+    for name, own in labels.items():
+        plain, weighted = answers.scored(own, weighted=False), answers.scored(own, weighted=True)
+        measured[name] = {"macro_f1": plain.macro_f1, "accuracy": plain.accuracy}
+        measured[f"{name}_at_blank_share"] = {
+            "blank_share": answers.blank_share,
+            "macro_f1": weighted.macro_f1,
+            "accuracy": weighted.accuracy,
+        }
+        measured[f"{name}_per_label"] = plain.per_label
+    return measured
 
 
 def measure_boxes(answers: Answers, images: Sequence[LabelledImage], staged: StagedImages) -> dict[str, float]:

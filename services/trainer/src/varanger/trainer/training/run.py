@@ -180,7 +180,7 @@ class TrainingRun:
     ) -> StageAnswers:
         boxes = {stage.stage: answers[stage.stage].calibrated(stage.temperature) for stage in stages}
         experts = {group: boxes[expert_stage(group)] for group in self.spec.groups}
-        return StageAnswers(images, boxes[GLOBAL], experts, self._species_to_group())
+        return StageAnswers(images, boxes[GLOBAL], experts, self._species_to_group(), self.spec.expected_blank_share)
 
     def _species_to_group(self) -> dict[str, str]:
         return {species: group for group, members in self.spec.groups.items() for species in members}
