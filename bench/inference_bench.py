@@ -25,6 +25,7 @@ from stand_in import stand_in_bundle
 
 from varanger.app.release_source import find_bundle
 from varanger.common.adapters import open_object_store, open_predictor
+from varanger.common.answering.boxes import Letterbox
 from varanger.common.ids import new_id
 from varanger.common.messages import ClassificationRequested, Envelope, MediaClassified
 from varanger.common.ports.objects import ObjectStore
@@ -36,7 +37,6 @@ from varanger.fieldsim import SeasonPlan, draw_season
 from varanger.inference.adapters.decoding import prepare_image
 from varanger.inference.application.answer_images import sides
 from varanger.inference.application.classify import ClassifyMedia
-from varanger.inference.domain.boxes import Letterbox
 
 BATCH = Settings().batch
 MAX_PIXELS = Settings().max_pixels

@@ -8,7 +8,7 @@ import simplejpeg
 from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
-from varanger.inference.domain.boxes import Letterbox
+from varanger.common.answering.boxes import Letterbox
 
 Pixels = NDArray[np.uint8]
 """`[height, width, 3]`, RGB."""

@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 
+from varanger.common.answering.answer import decide, keep_from
+from varanger.common.answering.reading import read_stage
+from varanger.common.answering.routing import plan, plan_again
+from varanger.common.answering.stages import StageAnswer
 from varanger.common.ports.predictor import ModelFile, Predictor
 from varanger.common.releases import CLASSIFIER, GLOBAL, ReleaseManifest, StageModel, expert_stage
 from varanger.common.telemetry import metrics
 from varanger.common.words import Prediction
 from varanger.inference.adapters.decoding import PreparedImage
-from varanger.inference.domain.answer import decide, keep_from
-from varanger.inference.domain.reading import read_stage
-from varanger.inference.domain.routing import plan, plan_again
-from varanger.inference.domain.stages import StageAnswer
 
 
 def sides(manifest: ReleaseManifest) -> frozenset[int]:

@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from varanger.common.answering.answer import final_boxes, keep_from
+from varanger.common.answering.same_animal import same_place
 from varanger.common.releases import ReleaseManifest
 from varanger.common.words import BAD_QUALITY, BLANK, PERSON, VEHICLE, Detection, Prediction
-from varanger.inference.domain.answer import final_boxes, keep_from
-from varanger.inference.domain.same_animal import same_place
 
 FORMAT_VERSION = "1.6"
 ANIMAL = "animal"

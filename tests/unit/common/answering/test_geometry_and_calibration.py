@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from varanger.common.answering.boxes import Letterbox, overlap, share_their_centres
+from varanger.common.answering.calibration import calibrate_classifier, calibrate_detector
+from varanger.common.answering.reading import read_stage
 from varanger.common.releases import StageModel
-from varanger.inference.domain.boxes import Letterbox, overlap, share_their_centres
-from varanger.inference.domain.calibration import calibrate_classifier, calibrate_detector
-from varanger.inference.domain.reading import read_stage
 
 SIDES = st.sampled_from([320, 640, 1280])
 PIXELS = st.integers(1, 5000)

@@ -1,12 +1,12 @@
-"""One test per line of the routing rule (module docstring of `varanger.inference.domain.routing`)."""
+"""One test per line of the routing rule (module docstring of `varanger.common.answering.routing`)."""
 
 import pytest
 
+from varanger.common.answering.answer import decide
+from varanger.common.answering.routing import plan, plan_again
+from varanger.common.answering.stages import StageAnswer
 from varanger.common.releases import ReleaseManifest, RoutingRule, StageModel
 from varanger.common.words import Detection, Observation, Prediction
-from varanger.inference.domain.answer import decide
-from varanger.inference.domain.routing import plan, plan_again
-from varanger.inference.domain.stages import StageAnswer
 
 GROUPS = {
     "red_deer": "large",

@@ -6,9 +6,9 @@ Both papers answer per image and need no such rule; counting animals does. `matc
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from varanger.common.answering.boxes import overlap, share_their_centres
+from varanger.common.answering.stages import is_animal
 from varanger.common.words import Detection
-from varanger.inference.domain.boxes import overlap, share_their_centres
-from varanger.inference.domain.stages import is_animal
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ Pure: no order of boxes or stages matters; equal confidences fall to the fixed o
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from varanger.common.answering.background_vote import vote
+from varanger.common.answering.same_animal import Pairs, Sighting, pair, same_place, sightings
+from varanger.common.answering.stages import StageAnswer, is_animal, ordered
 from varanger.common.releases import GLOBAL, RoutingRule, expert_stage
 from varanger.common.words import Detection
-from varanger.inference.domain.background_vote import vote
-from varanger.inference.domain.same_animal import Pairs, Sighting, pair, same_place, sightings
-from varanger.inference.domain.stages import StageAnswer, is_animal, ordered
 
 ALL_EXPERTS = "all_experts"
 STAGES_DISAGREE = "stages_disagree"

@@ -3,11 +3,11 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from varanger.common.answering.boxes import Letterbox
+from varanger.common.answering.calibration import calibrate_classifier, calibrate_detector
+from varanger.common.answering.stages import StageAnswer
 from varanger.common.releases import CLASSIFIER, StageModel
 from varanger.common.words import Detection
-from varanger.inference.domain.boxes import Letterbox
-from varanger.inference.domain.calibration import calibrate_classifier, calibrate_detector
-from varanger.inference.domain.stages import StageAnswer
 
 DECIMALS = 6
 

@@ -8,8 +8,8 @@ reaches the threshold, blank stands.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from varanger.common.answering.stages import is_animal
 from varanger.common.words import Detection
-from varanger.inference.domain.stages import is_animal
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,11 @@ import random
 from hypothesis import given
 from hypothesis import strategies as st
 
+from varanger.common.answering.answer import decide
+from varanger.common.answering.routing import plan, plan_again
+from varanger.common.answering.stages import StageAnswer
 from varanger.common.releases import ReleaseManifest, RoutingRule, StageModel
 from varanger.common.words import Detection, Prediction
-from varanger.inference.domain.answer import decide
-from varanger.inference.domain.routing import plan, plan_again
-from varanger.inference.domain.stages import StageAnswer
 
 GROUPS = {"red_deer": "large", "fallow_deer": "large", "hare": "small", "rabbit": "small", "mouse": "micro"}
 CLASSES = {

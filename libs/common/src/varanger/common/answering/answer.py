@@ -3,10 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
+from varanger.common.answering.routing import route
+from varanger.common.answering.stages import StageAnswer, is_animal, ordered
 from varanger.common.releases import CLASSIFIER, ReleaseManifest
 from varanger.common.words import BAD_QUALITY, BLANK, PRIVATE_LABELS, Detection, Observation, Prediction
-from varanger.inference.domain.routing import route
-from varanger.inference.domain.stages import StageAnswer, is_animal, ordered
 
 KEPT_FROM = 0.1
 """Boxes below the detection floor are kept down to here, so that a person can lower the threshold afterwards."""
