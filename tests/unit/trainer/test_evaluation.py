@@ -1,44 +1,44 @@
 """Average precision and image-level F1 against values worked out by hand."""
 
+from pathlib import Path
+
 import pytest
 
+from varanger.common.answering.stages import StageAnswer
+from varanger.common.words import BoundingBox, Detection
+from varanger.trainer.domain.dataset import LabelledBox, LabelledImage
 from varanger.trainer.domain.evaluation import (
-    TruthBox,
     average_precision,
     image_scores,
     mean_average_precision,
-    overlap,
     weight_of_blanks,
 )
-from varanger.trainer.domain.two_stage import Box, one_stage_label, two_stage_label
+from varanger.trainer.training.evaluate import StageAnswers, Thresholds, measure_release
 
-AT_0 = (0.0, 0.0, 10.0, 10.0)
-AT_20 = (20.0, 0.0, 30.0, 10.0)
-HALF = (0.0, 0.0, 10.0, 5.0)
+AT_0 = (0.0, 0.0, 0.1, 0.1)
+AT_20 = (0.2, 0.0, 0.1, 0.1)
 
 
-def test_overlap() -> None:
-    assert overlap(AT_0, AT_0) == 1.0
-    assert overlap(AT_0, AT_20) == 0.0
-    assert overlap(AT_0, HALF) == pytest.approx(0.5)
+def seen(label: str, confidence: float, bbox: BoundingBox = AT_0, stage: str = "global") -> Detection:
+    return Detection(stage=stage, label=label, confidence=confidence, bbox=bbox)
 
 
 def test_average_precision_by_hand() -> None:
-    truth = [[TruthBox("fox", AT_0)], [TruthBox("fox", AT_20)]]
+    truth = [[LabelledBox("fox", AT_0)], [LabelledBox("fox", AT_20)]]
     # Ranked: hit, false, hit: precision 1, 1/2, 2/3 at recall 1/2, 1/2, 1. Area: 1/2 * 1 + 1/2 * 2/3.
-    predicted = [[Box("fox", 0.9, AT_0), Box("fox", 0.8, AT_20)], [Box("fox", 0.7, AT_20)]]
+    predicted = [[seen("fox", 0.9, AT_0), seen("fox", 0.8, AT_20)], [seen("fox", 0.7, AT_20)]]
     assert average_precision(predicted, truth, "fox") == pytest.approx(1 / 2 + 1 / 3)
 
 
 def test_a_second_box_on_one_animal_is_false() -> None:
-    truth = [[TruthBox("fox", AT_0)], [TruthBox("fox", AT_0)]]
-    predicted = [[Box("fox", 0.9, AT_0), Box("fox", 0.8, AT_0)], [Box("fox", 0.7, AT_0)]]
+    truth = [[LabelledBox("fox", AT_0)], [LabelledBox("fox", AT_0)]]
+    predicted = [[seen("fox", 0.9, AT_0), seen("fox", 0.8, AT_0)], [seen("fox", 0.7, AT_0)]]
     assert average_precision(predicted, truth, "fox") == pytest.approx(1 / 2 + 1 / 3)
 
 
 def test_classes_without_truth_are_left_out_of_the_mean() -> None:
-    truth = [[TruthBox("fox", AT_0)]]
-    found = mean_average_precision([[Box("fox", 0.9, AT_0), Box("hare", 0.9, AT_20)]], truth, ["fox", "hare"])
+    truth = [[LabelledBox("fox", AT_0)]]
+    found = mean_average_precision([[seen("fox", 0.9, AT_0), seen("hare", 0.9, AT_20)]], truth, ["fox", "hare"])
     assert found == {"mean": 1.0, "fox": 1.0}
     assert average_precision([[]], truth, "hare") is None
     assert average_precision([[]], truth, "fox") == 0.0
@@ -63,31 +63,24 @@ def test_blanks_can_stand_for_more_images() -> None:
     assert scores.accuracy == 0.25
 
 
-GROUPS = {"deer": "large", "hare": "small"}
+def test_a_release_is_measured_by_the_rule_that_answers() -> None:
+    images = [LabelledImage(Path(f"{i}.jpg"), "site", str(i), boxes) for i, boxes in enumerate(TRUTH)]
+    by_stage = {
+        "global": [StageAnswer((seen("deer", 0.9),)), StageAnswer(), StageAnswer((seen("person", 0.9),))],
+        "expert:large": [StageAnswer((seen("elk", 0.8, stage="expert:large"),)), StageAnswer(), StageAnswer()],
+        "expert:small": [
+            StageAnswer((seen("hare", 0.99, AT_20, "expert:small"),)),
+            StageAnswer((seen("hare", 0.7, stage="expert:small"),)),
+            StageAnswer(),
+        ],
+    }
+    answers = StageAnswers(images, by_stage, {"deer": "large", "elk": "large", "hare": "small"}, 0.5)
+    assert answers.labels(0.3, 0.5) == ["elk", "hare", "person"], "routed; voted on background; people never routed"
+    assert answers.labels(0.3, 0.75) == ["elk", "blank", "person"]
+    assert answers.global_labels(0.3) == ["deer", "blank", "person"]
+    measured = measure_release(answers, Thresholds(0.3, 0.5))
+    assert measured["two_stage"]["accuracy"] == 1.0
+    assert measured["one_stage"]["accuracy"] == pytest.approx(1 / 3, abs=1e-4)
 
 
-@pytest.mark.parametrize(
-    ("global_boxes", "experts", "label"),
-    [
-        ([], {"large": [], "small": []}, "blank"),
-        # The class seen picks the expert, and the expert's answer stands.
-        ([Box("deer", 0.9, AT_0)], {"large": [Box("deer", 0.8, AT_0)], "small": [Box("hare", 0.99, AT_0)]}, "deer"),
-        # Background: all look, the most confident wins, from the background threshold on.
-        ([Box("deer", 0.1, AT_0)], {"large": [Box("deer", 0.6, AT_0)], "small": [Box("hare", 0.7, AT_0)]}, "hare"),
-        ([], {"large": [Box("deer", 0.45, AT_0)], "small": []}, "blank"),
-        # A silent expert: the global answer stands.
-        ([Box("deer", 0.9, AT_0)], {"large": [], "small": []}, "deer"),
-        # A species in no group needs no expert; people are never routed, and are no background either.
-        ([Box("bird", 0.9, AT_0)], {"large": [], "small": []}, "bird"),
-        ([Box("person", 0.9, AT_0)], {"large": [Box("deer", 0.9, AT_0)], "small": []}, "person"),
-        ([Box("person", 0.9, AT_0), Box("hare", 0.4, AT_20)], {"small": [Box("hare", 0.5, AT_20)]}, "hare"),
-    ],
-)
-def test_routing_at_image_level(global_boxes: list[Box], experts: dict[str, list[Box]], label: str) -> None:
-    assert two_stage_label(global_boxes, experts, GROUPS, floor=0.3, background=0.5) == label
-
-
-def test_one_stage_prefers_animals_to_people() -> None:
-    assert one_stage_label([Box("person", 0.9, AT_0), Box("deer", 0.4, AT_20)], 0.3) == "deer"
-    assert one_stage_label([Box("person", 0.9, AT_0), Box("deer", 0.2, AT_20)], 0.3) == "person"
-    assert one_stage_label([], 0.3) == "blank"
+TRUTH = ((LabelledBox("elk", AT_0),), (LabelledBox("hare", AT_0),), (LabelledBox("person", AT_0),))

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from varanger.common.answering.boxes import Letterbox, overlap, share_their_centres
 from varanger.common.answering.calibration import calibrate_classifier, calibrate_detector
 from varanger.common.answering.reading import read_stage
-from varanger.common.releases import StageModel
 
 SIDES = st.sampled_from([320, 640, 1280])
 PIXELS = st.integers(1, 5000)
@@ -71,17 +70,17 @@ def test_calibration_by_hand() -> None:
 
 
 def test_reading_a_stage() -> None:
-    model = StageModel(sha256="a" * 64, bytes=1, classes=("hare", "mouse"), input_size=640, temperature=2.0)
     boxes = np.zeros((300, 6), np.float32)
     boxes[0] = (320, 320, 640, 480, 0.8, 1)
     boxes[1] = (0, 0, 640, 10, 0.9, 0)  # in the margin above a wide image
     boxes[2] = (0, 320, 64, 352, 0.01, 0)
     answer = read_stage(
         "expert:small",
-        model,
+        ("hare", "mouse"),
+        2.0,
         boxes,
         np.array([0.9, 0.8], np.float32),
-        Letterbox(1280, 640, 640),
+        letterbox=Letterbox(1280, 640, 640),
         keep_from=0.1,
     )
     (box,) = answer.detections

@@ -39,7 +39,7 @@ async def publish_release(
     for path in files:
         await objects.put(f"{prefix}{path.relative_to(bundle).as_posix()}", path)
     await objects.put(f"{prefix}{MANIFEST}", manifest.to_canonical_json(), content_type="application/json")
-    fact = ReleaseRegistered(release_id=manifest.release_id, manifest=manifest.model_dump(mode="json"), promote=promote)
+    fact = ReleaseRegistered(release_id=manifest.release_id, manifest=manifest.document, promote=promote)
     async with catalog.writing() as session:
         await register(session, project_id, fact)
     return manifest.release_id

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
 from varanger.common.errors import ReleaseInvalid
 from varanger.common.words import Confidence, Frozen, ReleaseId, Sha256
@@ -77,6 +77,7 @@ class ReleaseManifest(Frozen):
     image: Literal["view", "original"] = "view"
     lineage: dict[str, Any] = Field(default_factory=dict)
     metrics: dict[str, Any] = Field(default_factory=dict)
+    _document: dict[str, Any] | None = PrivateAttr(default=None)
 
     @model_validator(mode="after")
     def _stages_fit_the_kind(self) -> "ReleaseManifest":
@@ -97,15 +98,19 @@ class ReleaseManifest(Frozen):
         return self
 
     @property
+    def document(self) -> dict[str, Any]:
+        """The JSON object the manifest was read from, or is written as. It names the release, so a field that a later
+        version adds, with its default, renames no release that exists."""
+        return self.model_dump(mode="json") if self._document is None else self._document
+
+    @property
     def groups(self) -> tuple[str, ...]:
         """Expert groups, in a fixed order."""
         return tuple(sorted(set(self.routing.groups.values())))
 
     def to_canonical_json(self) -> bytes:
         """Sorted keys, no spaces, UTF-8: the bytes whose sha256 names the release."""
-        return json.dumps(
-            self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False
-        ).encode()
+        return json.dumps(self.document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
     @property
     def release_id(self) -> ReleaseId:
@@ -120,13 +125,16 @@ def parse_manifest(data: bytes | dict[str, Any]) -> ReleaseManifest:
         ReleaseInvalid: with the field and what is wrong with it.
     """
     try:
-        if isinstance(data, bytes):
-            return ReleaseManifest.model_validate_json(data)
-        return ReleaseManifest.model_validate(data)
+        document = json.loads(data) if isinstance(data, bytes) else data
+        manifest = ReleaseManifest.model_validate(document)
+    except json.JSONDecodeError as error:
+        raise ReleaseInvalid(f"{MANIFEST}: not JSON: {error}") from error
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or MANIFEST
         raise ReleaseInvalid(f"{where}: {first['msg']}") from error
+    manifest._document = document
+    return manifest
 
 
 def read_bundle(folder: Path) -> ReleaseManifest:

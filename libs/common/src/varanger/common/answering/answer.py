@@ -1,7 +1,7 @@
 """From an outcome to the prediction that is stored: label, calibrated confidence, observations, every stage's boxes."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from varanger.common.answering.routing import route
 from varanger.common.answering.stages import StageAnswer, is_animal, ordered
@@ -41,11 +41,9 @@ def decide(stages: Mapping[str, StageAnswer], manifest: ReleaseManifest, *, code
 def _decide_two_stage(stages: Mapping[str, StageAnswer], manifest: ReleaseManifest) -> Prediction:
     floor = manifest.routing.detection_floor
     outcome = route(stages, manifest.routing)
-    animals = [box for box in outcome.final if is_animal(box.label)]
-    label, confidence = BLANK, 1.0 - _highest_animal_score(stages)
-    if outcome.final:
-        best = min(animals or outcome.final, key=lambda box: (-box.confidence, box.label))
-        label, confidence = best.label, best.confidence
+    best = naming_box(outcome.final)
+    label = best.label if best else BLANK
+    confidence = best.confidence if best else 1.0 - _highest_animal_score(stages)
     counts = Counter(box.label for box in outcome.final)
     boxes = ordered(box for answer in stages.values() for box in answer.detections)
     return Prediction(
@@ -57,6 +55,12 @@ def _decide_two_stage(stages: Mapping[str, StageAnswer], manifest: ReleaseManife
         flags=tuple(sorted(outcome.flags)),
         private=_shows_people(boxes, floor),
     )
+
+
+def naming_box(final: Sequence[Detection]) -> Detection | None:
+    """The box that names the image: the most confident animal's, else that of a person or vehicle; None: blank."""
+    animals = [box for box in final if is_animal(box.label)]
+    return min(animals or final, key=lambda box: (-box.confidence, box.label), default=None)
 
 
 def final_boxes(prediction: Prediction, manifest: ReleaseManifest) -> tuple[Detection, ...]:

@@ -105,9 +105,10 @@ class _Asking:
         for row, index in enumerate(indices):
             self.answers[index][stage] = read_stage(
                 stage,
-                model,
+                model.classes,
+                model.temperature,
                 output.boxes[row],
                 output.scores[row],
-                self._images[index].letterbox(model.input_size),
+                letterbox=self._images[index].letterbox(model.input_size),
                 keep_from=keep_from(self._manifest),
             )

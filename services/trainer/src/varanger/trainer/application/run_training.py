@@ -94,9 +94,7 @@ class TrainingWorker:
             await self._jobs.give_back(job)
             _log.info("training.given_back", run=str(job.job_id))
             return
-        fact = ReleaseRegistered(
-            release_id=manifest.release_id, manifest=manifest.model_dump(mode="json"), run_id=job.job_id
-        )
+        fact = ReleaseRegistered(release_id=manifest.release_id, manifest=manifest.document, run_id=job.job_id)
         envelope = Envelope.wrap(fact, project_id=job.project_id, producer=self._producer, job_id=job.job_id)
         result = {"release_id": manifest.release_id, "metrics": manifest.metrics}
         await _insist(lambda: self._jobs.finish(job, result, [envelope]))

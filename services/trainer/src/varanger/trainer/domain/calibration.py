@@ -1,25 +1,13 @@
-"""Turn scores into confidences that mean what they say, with one number per model."""
+"""Fit the one number per model that turns scores into confidences that mean what they say."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from varanger.common.answering.calibration import calibrate_detector
+
 _LOWEST, _HIGHEST = 0.05, 20.0
-
-
-def calibrate(scores: npt.ArrayLike, temperature: float) -> Floats:
-    """Apply a temperature: ``sigmoid(logit(score) / temperature)``.
-
-    Args:
-        scores: 0-1, any shape.
-        temperature: above 1 moves confidences towards 0.5, below 1 away from it.
-    """
-    clipped = np.clip(np.asarray(scores, np.float64), 1e-7, 1 - 1e-7)
-    logit = np.log(clipped) - np.log1p(-clipped)
-    answer: Floats = 1.0 / (1.0 + np.exp(-logit / temperature))
-    return answer
 
 
 def fit_temperature(scores: npt.ArrayLike, correct: npt.ArrayLike) -> float:
@@ -37,7 +25,7 @@ def fit_temperature(scores: npt.ArrayLike, correct: npt.ArrayLike) -> float:
         return 1.0
 
     def loss(log_temperature: float) -> float:
-        confidence = np.clip(calibrate(values, float(np.exp(log_temperature))), 1e-12, 1 - 1e-12)
+        confidence = np.clip(calibrate_detector(values, float(np.exp(log_temperature))), 1e-12, 1 - 1e-12)
         return float(-np.where(truth, np.log(confidence), np.log1p(-confidence)).mean())
 
     # Golden-section search: the loss is convex in 1 / temperature, so it has one valley in its logarithm too.

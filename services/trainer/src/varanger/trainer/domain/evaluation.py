@@ -7,29 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from varanger.trainer.domain.two_stage import Box
-
-
-@dataclass(frozen=True, slots=True)
-class TruthBox:
-    """A labelled box, corners in the same pixels as the predicted ones."""
-
-    label: str
-    corners: tuple[float, float, float, float]
-
-
-def overlap(first: Sequence[float], second: Sequence[float]) -> float:
-    """Intersection over union of two boxes given as corners."""
-    width = min(first[2], second[2]) - max(first[0], second[0])
-    height = min(first[3], second[3]) - max(first[1], second[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    areas = sum((box[2] - box[0]) * (box[3] - box[1]) for box in (first, second))
-    return width * height / (areas - width * height)
+from varanger.common.answering.boxes import overlap
+from varanger.common.words import Detection
+from varanger.trainer.domain.dataset import LabelledBox
 
 
 def average_precision(
-    predicted: Sequence[Sequence[Box]], truth: Sequence[Sequence[TruthBox]], label: str, iou: float = 0.5
+    predicted: Sequence[Sequence[Detection]], truth: Sequence[Sequence[LabelledBox]], label: str, iou: float = 0.5
 ) -> float | None:
     """Area under the precision-recall curve of one class (all points, precision made monotone).
 
@@ -53,7 +37,7 @@ def average_precision(
     hits = np.zeros(len(ranked))
     for position, (_, image, box) in enumerate(ranked):
         candidates = [
-            (overlap(box.corners, other.corners), index)
+            (overlap(box.bbox, other.bbox), index)
             for index, other in enumerate(truth[image])
             if other.label == label and (image, index) not in taken
         ]
@@ -68,7 +52,7 @@ def average_precision(
 
 
 def mean_average_precision(
-    predicted: Sequence[Sequence[Box]], truth: Sequence[Sequence[TruthBox]], labels: Sequence[str]
+    predicted: Sequence[Sequence[Detection]], truth: Sequence[Sequence[LabelledBox]], labels: Sequence[str]
 ) -> dict[str, float]:
     """AP at IoU 0.5 per class that occurs in the truth, and their mean under ``mean``."""
     found = {label: average_precision(predicted, truth, label) for label in labels}

@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from varanger.common.words import BLANK
+from varanger.common.answering.answer import naming_box
+from varanger.common.answering.routing import route
+from varanger.common.answering.stages import StageAnswer
+from varanger.common.releases import GLOBAL, RoutingRule
+from varanger.common.words import BLANK, Detection
 from varanger.trainer.domain.dataset import LabelledImage
 from varanger.trainer.domain.evaluation import ImageScores, image_scores, mean_average_precision, weight_of_blanks
-from varanger.trainer.domain.two_stage import Box, one_stage_label, two_stage_label
-from varanger.trainer.training.measure import Answers, truth_boxes
-from varanger.trainer.training.staging import StagedImages
+from varanger.trainer.training.measure import Answers
 
 _FLOORS = tuple(round(0.05 * step, 2) for step in range(1, 19))
 
@@ -26,27 +28,25 @@ class Thresholds:
 
 @dataclass(frozen=True, slots=True)
 class StageAnswers:
-    """Calibrated boxes per image, of every stage."""
+    """Every stage's calibrated answer per image."""
 
     images: Sequence[LabelledImage]
-    global_boxes: list[list[Box]]
-    expert_boxes: Mapping[str, list[list[Box]]]
+    by_stage: Mapping[str, Sequence[StageAnswer]]
     groups: Mapping[str, str]
     blank_share: float
     """Share of blanks to choose thresholds for."""
 
     def labels(self, floor: float, background: float) -> list[str]:
-        """The release's label per image."""
+        """The release's label per image, by the rule that answers."""
+        rule = RoutingRule(groups=dict(self.groups), detection_floor=floor, background_threshold=background)
         return [
-            two_stage_label(
-                self.global_boxes[index],
-                {group: boxes[index] for group, boxes in self.expert_boxes.items()},
-                self.groups,
-                floor,
-                background,
-            )
+            _label(route({stage: answers[index] for stage, answers in self.by_stage.items()}, rule).final)
             for index in range(len(self.images))
         ]
+
+    def global_labels(self, floor: float) -> list[str]:
+        """The label per image by the global model alone."""
+        return [_label(answer.seen(floor)) for answer in self.by_stage[GLOBAL]]
 
     def scored(self, labels: list[str], *, weighted: bool) -> ImageScores:
         """Labels against the truth; weighted: as if blanks were the expected share of all images."""
@@ -63,7 +63,7 @@ def choose_thresholds(answers: StageAnswers) -> Thresholds:
 def measure_release(answers: StageAnswers, thresholds: Thresholds) -> dict[str, Any]:
     """Image-level figures of the global model alone and of the whole release, per label for the latter."""
     labels = {
-        "one_stage": [one_stage_label(boxes, thresholds.detection_floor) for boxes in answers.global_boxes],
+        "one_stage": answers.global_labels(thresholds.detection_floor),
         "two_stage": answers.labels(thresholds.detection_floor, thresholds.background_threshold),
     }
     measured: dict[str, Any] = {"images": len(answers.images)}
@@ -79,12 +79,17 @@ def measure_release(answers: StageAnswers, thresholds: Thresholds) -> dict[str, 
     return measured
 
 
-def measure_boxes(answers: Answers, images: Sequence[LabelledImage], staged: StagedImages) -> dict[str, float]:
+def measure_boxes(answers: Answers, images: Sequence[LabelledImage]) -> dict[str, float]:
     """AP at IoU 0.5 per class of one model, over the images whose animals all have boxes.
 
     An expert is asked about every image: a box on another group's animal is a false one.
     """
     boxed = [index for index, image in enumerate(images) if not image.unboxed]
     predicted = answers.calibrated(1.0)
-    truth = truth_boxes([images[index] for index in boxed], staged)
-    return mean_average_precision([predicted[index] for index in boxed], truth, answers.classes)
+    truth = [images[index].boxes for index in boxed]
+    return mean_average_precision([predicted[index].detections for index in boxed], truth, answers.classes)
+
+
+def _label(final: Sequence[Detection]) -> str:
+    best = naming_box(final)
+    return best.label if best else BLANK

@@ -2,24 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
+from varanger.common.answering.boxes import Letterbox
+
 #: The grey that ultralytics' own training pads with.
 PADDING = 114
-
-
-@dataclass(frozen=True, slots=True)
-class Letterbox:
-    """Where the image lies in the square: ``square = image * scale + (left, top)``, pixels."""
-
-    scale: float
-    left: int
-    top: int
 
 
 def letterbox(image: Image.Image, side: int) -> tuple[npt.NDArray[np.uint8], Letterbox]:
@@ -32,14 +24,13 @@ def letterbox(image: Image.Image, side: int) -> tuple[npt.NDArray[np.uint8], Let
     Returns:
         uint8 [side, side, 3] and where the image lies in it.
     """
-    scale = side / max(image.size)
-    width, height = (max(1, round(length * scale)) for length in image.size)
-    left, top = (side - width) // 2, (side - height) // 2
+    place = Letterbox(*image.size, side)
+    (width, height), (left, top) = place.inner, place.offset
     square = np.full((side, side, 3), PADDING, np.uint8)
     square[top : top + height, left : left + width] = np.asarray(
         image.resize((width, height), Image.Resampling.BILINEAR), np.uint8
     )
-    return square, Letterbox(scale, left, top)
+    return square, place
 
 
 def read_image(path: Path, side: int) -> Image.Image:

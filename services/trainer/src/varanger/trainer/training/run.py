@@ -154,7 +154,7 @@ class TrainingRun:
         validation: dict[str, Answers] = {}
         truth = [image.labels for image in split.validation]
         for stage in stages:
-            answers = ask(stage.model, stage.classes, split.validation, staged)
+            answers = ask(stage.stage, stage.model, stage.classes, split.validation, staged)
             validation[stage.stage] = answers
             calibrated.append(
                 TrainedStage(
@@ -167,10 +167,10 @@ class TrainingRun:
                 )
             )
         thresholds = choose_thresholds(self._answers(calibrated, validation, split.validation))
-        test = {stage.stage: ask(stage.model, stage.classes, split.test, staged) for stage in stages}
+        test = {stage.stage: ask(stage.stage, stage.model, stage.classes, split.test, staged) for stage in stages}
         metrics = {
             "test": measure_release(self._answers(calibrated, test, split.test), thresholds),
-            "test_ap50": {name: measure_boxes(answers, split.test, staged) for name, answers in test.items()},
+            "test_ap50": {name: measure_boxes(answers, split.test) for name, answers in test.items()},
             "divided_by": self.spec.split.by,
         }
         return calibrated, thresholds, metrics
@@ -178,9 +178,8 @@ class TrainingRun:
     def _answers(
         self, stages: list[TrainedStage], answers: dict[str, Answers], images: tuple[LabelledImage, ...]
     ) -> StageAnswers:
-        boxes = {stage.stage: answers[stage.stage].calibrated(stage.temperature) for stage in stages}
-        experts = {group: boxes[expert_stage(group)] for group in self.spec.groups}
-        return StageAnswers(images, boxes[GLOBAL], experts, self._species_to_group(), self.spec.expected_blank_share)
+        by_stage = {stage.stage: answers[stage.stage].calibrated(stage.temperature) for stage in stages}
+        return StageAnswers(images, by_stage, self._species_to_group(), self.spec.expected_blank_share)
 
     def _species_to_group(self) -> dict[str, str]:
         return {species: group for group, members in self.spec.groups.items() for species in members}
