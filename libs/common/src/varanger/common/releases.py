@@ -9,8 +9,9 @@ A bundle is a folder, or a prefix `releases/<release_id>/` of the object store:
 
 import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, PrivateAttr, ValidationError, model_validator
 
@@ -96,6 +97,13 @@ class ReleaseManifest(Frozen):
             if species not in self.stages[GLOBAL].classes:
                 raise ValueError(f"routing.groups: the global model does not know {species!r}")
         return self
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Self:
+        """A copy; a changed one is another release, named by what it says now."""
+        copied = super().model_copy(update=update, deep=deep)
+        if update:
+            copied._document = None
+        return copied
 
     @property
     def document(self) -> dict[str, Any]:
