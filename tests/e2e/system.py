@@ -201,14 +201,13 @@ class System:
         self._clients.append(client)
         return client
 
-    def new_run(self, project: str, release: Path | None) -> Run:
-        """A project of its own with every right in it, and a release in force."""
+    def new_run(self, project: str) -> Run:
+        """A project of its own with every right in it, and the demonstration release in force."""
         scopes = [word for scope in ("upload", "read", "review", "admin") for word in ("--scope", scope)]
         key = self.command("key", "create", "--project", "*", *scopes, "--label", "e2e").split()[-1]
         run = Run(self.client(key), url=self.processes["api"].url, key=key, project=project, logs=self.tails)
         run.client.create_project(project)
-        if release is not None:
-            self.command("release", "import", str(release), "--project", project, "--promote")
+        self.command("release", "import", "demo", "--project", project, "--promote")
         return run
 
     def tails(self) -> str:

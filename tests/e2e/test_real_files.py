@@ -11,7 +11,7 @@ import pytest
 from tests.e2e.runs import STATES
 from tests.e2e.system import wait_until
 
-pytestmark = pytest.mark.timeout(420)
+pytestmark = pytest.mark.timeout(600)
 IMAGES = frozenset({".jpg", ".jpeg", ".png"})
 VIDEOS = frozenset({".mp4", ".avi", ".mov"})
 BROKEN = "broken/"
