@@ -54,7 +54,7 @@ def test_all_of_them_end_somewhere_and_the_counts_add_up(system, new_run, sample
             assert system.processes[name].kill() == -9
             system.restart(name)
         sending.result()
-    stats = run.settle(240)
+    stats = run.settle()
 
     found = {PurePosixPath(one["original_path"]): one for one in run.client.media(run.project)}
     assert set(found) == set(paths)
