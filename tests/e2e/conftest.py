@@ -3,13 +3,11 @@
 import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
-from tests.e2e.drawn_release import write_release
 from tests.e2e.gate import Gate
 from tests.e2e.runs import Run, Snapshot
 from tests.e2e.system import Addresses, System
@@ -34,12 +32,6 @@ IMPATIENT = {"VARANGER_RETRY_DELAYS_S": "[1,2,4]", "VARANGER_RECONCILE_AFTER_S":
 def season(tmp_path_factory: pytest.TempPathFactory) -> Season:
     """A drawn field season with known truth, odd files among it."""
     return draw_season(SeasonPlan(seed=7, images=IMAGES, faults=FAULTS), tmp_path_factory.mktemp("season") / "cards")
-
-
-@pytest.fixture(scope="session")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What answers."""
-    return write_release(tmp_path_factory.mktemp("release") / "bundle")
 
 
 @pytest.fixture(scope="session")
@@ -128,15 +120,15 @@ def system(running_system: System) -> Iterator[System]:
 
 
 @pytest.fixture
-def new_run(system: System, release: Path) -> Callable[[str], Run]:
+def new_run(system: System) -> Callable[[str], Run]:
     """Makes projects."""
-    return lambda name: system.new_run(f"{name}-{secrets.token_hex(3)}", release)
+    return lambda name: system.new_run(f"{name}-{secrets.token_hex(3)}")
 
 
 @pytest.fixture(scope="session")
-def undisturbed(running_system: System, season: Season, release: Path) -> tuple[Run, Snapshot]:
+def undisturbed(running_system: System, season: Season) -> tuple[Run, Snapshot]:
     """The whole season through a system that nobody disturbs: what every other run must come to."""
-    run = running_system.new_run(f"undisturbed-{secrets.token_hex(3)}", release)
+    run = running_system.new_run(f"undisturbed-{secrets.token_hex(3)}")
     run.upload_season(season, season.deployments)
     run.settle()
     return run, run.snapshot()

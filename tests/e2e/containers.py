@@ -13,7 +13,7 @@ import yaml
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 COMPOSE = REPOSITORY / "deploy" / "compose" / "compose.yaml"
-KEPT = ("PATH", "LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS")
+KEPT = ("LD_LIBRARY_PATH", "PYTHONPATH", "LANG", "LC_ALL", "TZ", "OMP_NUM_THREADS")
 """What a process needs of this machine; nothing else of our environment reaches it, as nothing reaches a container."""
 
 
@@ -51,11 +51,16 @@ def image_environment(dockerfile: str) -> dict[str, str]:
     return {name: value for name, _, value in pairs if name != "PATH"}
 
 
+PATH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+"""This environment's own programs first, as in an image."""
+
+
 def to_argv(command: tuple[str, ...]) -> list[str]:
     """The command for this machine: the console script where it is installed, else what its package says it calls."""
     script, *words = command
-    if shutil.which(script):
-        return [script, *words]
+    installed = shutil.which(script, path=PATH)
+    if installed:
+        return [installed, *words]
     for package in sorted(REPOSITORY.glob("*/*/pyproject.toml")):
         scripts = tomllib.loads(package.read_text())["project"].get("scripts", {})
         if script in scripts:
@@ -68,6 +73,7 @@ def to_argv(command: tuple[str, ...]) -> list[str]:
 def own_environment(folder: Path) -> dict[str, str]:
     """What a process gets of this machine's environment."""
     return {name: os.environ[name] for name in KEPT if name in os.environ} | {
+        "PATH": PATH,
         "TMPDIR": str(folder),
         "OMP_NUM_THREADS": "1",
     }

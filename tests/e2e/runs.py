@@ -9,9 +9,9 @@ from typing import Any
 import httpx
 
 from varanger.client import VarangerClient, Verdict
-from varanger.fieldsim import Season, SimulatedDeployment
+from varanger.fieldsim import Season, SimulatedDeployment, SimulatedFault, SimulatedMedia
 
-SETTLED_WITHIN_S = 180.0
+SETTLED_WITHIN_S = 300.0
 STATES = ("media", "duplicate", "quarantined", "failed", "pending")
 COMPARED = ("sha256", "state", "name", "captured_at", "capture_method", "label", "route", "private", "observations")
 TOLERANCE = 1e-3
@@ -138,8 +138,9 @@ def _of_one(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
 def expected_states(season: Season, deployments: Sequence[SimulatedDeployment]) -> dict[FileKey, str]:
     """What the simulated truth says becomes of each file."""
     folders = {one.deployment_id: Path(one.folder) for one in deployments}
+    files: tuple[SimulatedMedia | SimulatedFault, ...] = (*season.media, *season.faults)
     return {
         (one.deployment_id, Path(one.path).relative_to(folders[one.deployment_id]).as_posix()): one.expected
-        for one in (*season.media, *season.faults)
+        for one in files
         if one.deployment_id in folders
     }

@@ -8,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import IO
 
@@ -17,7 +18,7 @@ from tests.e2e.runs import Run
 
 from varanger.client import VarangerClient
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 120.0
 STOP_WITHIN_S = 40.0
 SHOWN_LINES = 40
 WORKERS = ("relay", "recorder", "ingest", "inference", "qc", "trainer")
@@ -170,7 +171,7 @@ class System:
         """Wait until each of these answers /readyz with 200."""
         for name in names:
             process = self.processes[name]
-            wait_until(process.is_ready, READY_WITHIN_S, lambda process=process: f"{process.name}:\n{process.tail()}")
+            wait_until(process.is_ready, READY_WITHIN_S, process.tail)
 
     def restart(self, name: str) -> None:
         """Start a killed one again, without waiting for it."""
@@ -195,20 +196,23 @@ class System:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    @cached_property
+    def key(self) -> str:
+        """A key for everything, made as an operator makes one."""
+        scopes = [word for scope in ("upload", "read", "review", "admin") for word in ("--scope", scope)]
+        return self.command("key", "create", "--project", "*", *scopes, "--label", "e2e").split()[-1]
+
     def client(self, key: str) -> VarangerClient:
         """A client of the gateway, closed with the system."""
         client = VarangerClient(self.processes["api"].url, key, timeout_s=60.0)
         self._clients.append(client)
         return client
 
-    def new_run(self, project: str, release: Path | None) -> Run:
-        """A project of its own with every right in it, and a release in force."""
-        scopes = [word for scope in ("upload", "read", "review", "admin") for word in ("--scope", scope)]
-        key = self.command("key", "create", "--project", "*", *scopes, "--label", "e2e").split()[-1]
-        run = Run(self.client(key), url=self.processes["api"].url, key=key, project=project, logs=self.tails)
+    def new_run(self, project: str) -> Run:
+        """A project of its own with every right in it, and the demonstration release in force."""
+        run = Run(self.client(self.key), self.processes["api"].url, self.key, project, self.tails)
         run.client.create_project(project)
-        if release is not None:
-            self.command("release", "import", str(release), "--project", project, "--promote")
+        self.command("release", "import", "demo", "--project", project, "--promote")
         return run
 
     def tails(self) -> str:

@@ -13,7 +13,7 @@ from tests.e2e.system import wait_until
 
 from varanger.fieldsim import Season, SimulatedDeployment
 
-pytestmark = pytest.mark.timeout(240)
+pytestmark = pytest.mark.timeout(400)
 CAMERAS = 2
 """Of the season's six: enough to be in the middle of."""
 
@@ -135,3 +135,17 @@ def test_a_worker_that_starts_before_its_store_waits_for_it(system, store_gate):
     finally:
         store_gate.open()
     system.wait_ready(["ingest"])
+
+
+def test_the_gateway_is_killed_while_files_come_in(system, cards, new_run):
+    """What it answered is durable (promise 1); what it did not answer is sent again."""
+    run, gateway = new_run("gateway"), system.processes["api"]
+    with ThreadPoolExecutor(1) as background:
+        sending = background.submit(cards.send, run)
+        wait_for_work(system, run, "ingest")
+        assert not sending.done()
+        assert gateway.kill() == -9
+        gateway.start()
+        sending.result()
+    run.settle()
+    cards.compare(run, sent_again=True)

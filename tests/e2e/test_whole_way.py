@@ -1,20 +1,23 @@
 """A field season through five services, as separate processes on real RabbitMQ, PostgreSQL, S3 and Triton."""
 
+import asyncio
 import csv
 import hashlib
 import random
 import time
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import PurePosixPath
 
 import aio_pika
 import pytest
 from tests.e2e.runs import STATES, differences, expected_states
 from tests.e2e.system import wait_until
 
+from varanger.common.adapters import open_object_store
 from varanger.common.topology import QUEUES
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(400)
 KILLED = ("ingest", "inference", "recorder", "relay")
 BROKEN = (b"not JSON", b'{"type": "nobody.knows.v9", "payload": {}}')
 
@@ -52,6 +55,35 @@ def test_every_prediction_names_its_release_and_its_models(undisturbed, system):
         assert 0 <= one["confidence"] <= 1, key
         routes.add(one["route"])
     assert len(routes) > 1
+
+
+def test_answers_belong_to_their_images(undisturbed, season):
+    """Were images mixed up on the way, the demonstration release would be right as often as by chance."""
+    _, snapshot = undisturbed
+    truth = {
+        (one.deployment_id, PurePosixPath(one.path).name): {taxon for taxon, _ in one.observations} or {"blank"}
+        for one in season.media
+    }
+    right = sum(snapshot[key]["label"] in taxa for key, taxa in truth.items())
+    assert right > 0.75 * len(truth)
+
+
+async def test_the_store_holds_each_file_once(undisturbed, s3_url):
+    run, snapshot = undisturbed
+    counts = Counter(one["state"] for one in snapshot.values())
+    store = open_object_store(s3_url)
+
+    async def held(kind):
+        return [one.key async for one in store.list(f"{kind}/{run.project}/")]
+
+    try:
+        assert len(await held("media")) == len(await held("views")) == counts["media"]
+        assert len(await held("quarantine")) == counts["quarantined"]
+        async with asyncio.timeout(60):
+            while await held("incoming"):  # the sweeper comes every ten seconds
+                await asyncio.sleep(1)
+    finally:
+        await store.close()
 
 
 def test_what_came_in_can_be_looked_at(undisturbed, season):
@@ -139,6 +171,7 @@ def test_kill_9_of_each_worker_changes_nothing(undisturbed, system, season, new_
             wait_until(lambda process=process, begun=begun: process.handled() > begun, 60, run.logs, every_s=0.02)
             time.sleep(moments.uniform(0.0, 0.6))
             assert process.kill() == -9
+            assert run.stats()["pending"], "the work was over before the kill"
             time.sleep(moments.uniform(0.0, 1.0))
             system.restart(name)
             sending.result()

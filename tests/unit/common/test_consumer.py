@@ -1,5 +1,7 @@
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Any, cast
 
 import pytest
 
@@ -8,7 +10,7 @@ from varanger.common.consumer import Consumer
 from varanger.common.errors import BadMessage, DependencyDown
 from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, QcRoundRequested, ReviewRecorded, TrainingRequested
-from varanger.common.ports.bus import Delivery
+from varanger.common.ports.bus import Bus, Delivery, OnDelivery, Subscription
 from varanger.common.telemetry.health import Progress
 from varanger.common.topology import DEAD_LETTERS, INGEST, QC, TRAINER, Queue
 from varanger.common.words import Lane
@@ -186,3 +188,71 @@ async def test_liveness_watches_progress_not_sockets() -> None:
     progress.pause(False)
     progress.end()
     assert progress.alive
+
+
+async def test_a_time_that_overflows_is_a_bad_message_and_no_worker_dies(bus: MemoryBus) -> None:
+    dead = await dead_letters(bus)
+    broken = json.loads(message().to_body()) | {"occurred_at": "0001-01-01T00:00:00+05:00"}
+    await bus.publish_raw(QC.name, json.dumps(broken).encode(), {})
+    await bus.publish([message()])
+    handler = Recorded()
+    consumer = await consuming(bus, handler)
+    await until(lambda: len(handler.done) == 1 and len(dead) == 1)
+    await consumer.stop()
+    assert dead[0].headers["x-reason"].startswith("BadMessage: occurred_at")
+
+
+async def test_an_ending_that_fails_ends_no_worker(bus: MemoryBus) -> None:
+    """A retry delay the bus has no queue for, as when settings of bus and consumer differ."""
+    handler = Recorded(lambda batch: RuntimeError("boom") if batch[0].project_id == "bad" else None)
+    dead = await dead_letters(bus)
+    await bus.publish([message().model_copy(update={"project_id": "bad"})])
+    consumer = Consumer("test", bus, (QC,), handler, Progress(1), retry_delays_s=(77.0,))
+    await consumer.start()
+    await until(lambda: len(dead) == 1)
+    await bus.publish([message()])
+    await until(lambda: len(handler.done) == 1)
+    await consumer.stop()
+    assert "no retry queue waits 77 s" in dead[0].headers["x-reason"]
+
+
+async def test_a_recorder_sees_the_attempt_of_who_did_the_work(bus: MemoryBus) -> None:
+    seen: list[int] = []
+
+    async def handler(envelopes: Sequence[Envelope]) -> Sequence[Envelope]:
+        seen.extend(envelope.attempt for envelope in envelopes)
+        if len(seen) == 1:
+            raise RuntimeError("the recorder's own fault")
+        return ()
+
+    await bus.publish([message().model_copy(update={"attempt": 3})])
+    consumer = Consumer("test", bus, (QC,), handler, Progress(1), retry_delays_s=DELAYS, count_tries=False)
+    await consumer.start()
+    await until(lambda: len(seen) == 2)
+    await consumer.stop()
+    assert seen == [3, 3]
+
+
+async def test_a_start_that_came_half_way_is_continued_not_repeated(bus: MemoryBus) -> None:
+    class HalfDown:
+        """The bus, away at the second subscription."""
+
+        def __init__(self) -> None:
+            self.asked: list[str] = []
+
+        async def consume(self, queue: str, on_delivery: OnDelivery, *, prefetch: int) -> Subscription:
+            self.asked.append(queue)
+            if len(self.asked) == 2:
+                raise DependencyDown("broker")
+            return await bus.consume(queue, on_delivery, prefetch=prefetch)
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(bus, name)
+
+    half_down = HalfDown()
+    consumer = Consumer("test", cast(Bus, half_down), INGEST, Recorded(), Progress(1))
+    with pytest.raises(DependencyDown):
+        await consumer.start()
+    await consumer.start()
+    await consumer.stop()
+    assert half_down.asked == [INGEST[0].name, INGEST[1].name, INGEST[1].name]

@@ -10,7 +10,10 @@ from pydantic import AfterValidator
 def _require_aware(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("a UTC time must carry its zone; naive times are the camera's own")
-    return value.astimezone(UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError as error:  # pydantic lets this pass as it is, and a message could end its reader with it
+        raise ValueError("a time before year 1 or after 9999 in UTC") from error
 
 
 def _require_naive(value: datetime) -> datetime:

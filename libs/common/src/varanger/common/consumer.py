@@ -51,7 +51,14 @@ class Consumer:
         prefetch: int = 16,
         concurrency: int = 1,
         retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S,
+        count_tries: bool = True,
     ) -> None:
+        """Consume `queues`, the preferred one first.
+
+        Args:
+            count_tries: hand the handler envelopes whose `attempt` is the try in this queue, as who *does* the work
+                must; False leaves the sender's number, as who *records* what was done must.
+        """
         self._name = name
         self._bus = bus
         self._queues = queues
@@ -61,6 +68,8 @@ class Consumer:
         self._prefetch = prefetch
         self._concurrency = concurrency
         self._retry_delays_s = retry_delays_s
+        self._count_tries = count_tries
+        self._held: set[Delivery] = set()
         self._waiting: list[deque[Delivery]] = [deque() for _ in queues]
         self._arrived = asyncio.Event()
         self._stopping = asyncio.Event()
@@ -70,7 +79,8 @@ class Consumer:
 
     async def start(self) -> None:
         """Begin to consume. Raises DependencyDown where the bus is away."""
-        for waiting, queue in zip(self._waiting, self._queues, strict=True):
+        begun = len(self._subscriptions)  # where an earlier start came only so far
+        for waiting, queue in list(zip(self._waiting, self._queues, strict=True))[begun:]:
             subscription = await self._bus.consume(queue.name, self._accept(waiting), prefetch=self._prefetch)
             self._subscriptions.append(subscription)
         self._workers = [asyncio.create_task(self._work()) for _ in range(self._concurrency)]
@@ -93,6 +103,7 @@ class Consumer:
         async def accept(delivery: Delivery) -> None:
             self._progress.take()
             metrics.IN_FLIGHT.labels(self._name).inc()
+            self._held.add(delivery)
             waiting.append(delivery)
             self._arrived.set()
 
@@ -105,7 +116,23 @@ class Consumer:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            await self._run(batch)
+            try:
+                await self._run(batch)
+            except Exception as error:
+                _log.exception("consumer.ending_failed", consumer=self._name)
+                await self._rescue(batch, error)
+
+    async def _rescue(self, batch: Sequence[Delivery], fault: Exception) -> None:
+        """An ending itself failed: the worker lives on, and what it held goes to the dead letters, where it is seen.
+
+        What cannot go there either stays held: liveness tells, and the broker hands it out again after the restart.
+        """
+        for delivery in batch:
+            if delivery in self._held:
+                try:
+                    await self._bury(delivery, f"could not be ended: {describe(fault)}")
+                except Exception:
+                    _log.exception("consumer.not_buried", consumer=self._name, queue=delivery.queue)
 
     def _take(self) -> list[Delivery]:
         """Up to one batch, preferred queue first. A delivery that failed before runs alone."""
@@ -129,7 +156,8 @@ class Consumer:
             except BadMessage as error:
                 await self._bury(delivery, describe(error))
             else:
-                held.append(_Held(delivery, envelope.model_copy(update={"attempt": delivery.attempt})))
+                attempt = delivery.attempt if self._count_tries else envelope.attempt
+                held.append(_Held(delivery, envelope.model_copy(update={"attempt": attempt})))
         if not held:
             return
         metrics.BATCH_SIZE.labels(self._name).observe(len(held))
@@ -210,6 +238,7 @@ class Consumer:
                     break  # not ended: the broker hands it out again
                 await self._pause(error, pauses)
                 pauses += 1
+        self._held.discard(delivery)
         metrics.MESSAGES.labels(delivery.queue, outcome).inc()
         metrics.IN_FLIGHT.labels(self._name).dec()
         self._progress.end()

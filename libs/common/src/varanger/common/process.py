@@ -6,7 +6,7 @@ A service is a list of consumers and loops. Its own `main.py` names them; the em
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -43,6 +43,8 @@ class Loop:
     name: str
     step: Callable[[], Awaitable[bool]]
     every_s: float
+    watched: bool = False
+    """Liveness looks at it: a step never takes long, so one that does hangs."""
 
 
 class Takes(Protocol):
@@ -120,7 +122,7 @@ Build = Callable[[Wiring], Awaitable[Service]]
 
 async def run_service(service: Service, stop: asyncio.Event) -> None:
     """Run consumers and loops until `stop`, then drain."""
-    loops = [asyncio.create_task(_repeat(loop, stop), name=loop.name) for loop in service.loops]
+    loops = [asyncio.create_task(_repeat(loop, stop, service.progress), name=loop.name) for loop in service.loops]
     for consumer in service.consumers:
         await until_up(consumer.start, stop)
     _log.info("service.started", service=service.name)
@@ -146,11 +148,12 @@ async def until_up(begin: Callable[[], Awaitable[Any]], stop: asyncio.Event) -> 
             pause = min(pause * 2, PAUSE_LONGEST_S)
 
 
-async def _repeat(loop: Loop, stop: asyncio.Event) -> None:
+async def _repeat(loop: Loop, stop: asyncio.Event, progress: Progress) -> None:
     pause = PAUSE_FIRST_S
     while not stop.is_set():
         try:
-            more = await loop.step()
+            with progress.watching() if loop.watched else nullcontext():
+                more = await loop.step()
             metrics.LOOP_RUNS.labels(loop.name, "done").inc()
             pause = PAUSE_FIRST_S
             if not more:

@@ -66,6 +66,7 @@ async def build_recorder(wiring: Wiring) -> Service:
                 batch=RECORDER_BATCH,
                 prefetch=2 * RECORDER_BATCH,
                 retry_delays_s=retry,
+                count_tries=False,
             ),
             Consumer("releases", bus, released, releases, progress, retry_delays_s=retry),
             DeadLetterTaker(bus, catalog, progress),

@@ -7,7 +7,7 @@ from varanger.common.telemetry.health import Progress
 
 
 async def build_relay(wiring: Wiring) -> Service:
-    """Two loops: send what is owed, and keep the outbox small and measured."""
+    """Three loops: send what is owed, and keep the outbox measured and small."""
     settings = wiring.settings
     catalog = await wired_catalog(wiring)
     bus = await wiring.bus()
@@ -15,8 +15,11 @@ async def build_relay(wiring: Wiring) -> Service:
     async def send() -> bool:
         return await relay_once(catalog, bus)
 
-    async def tidy() -> bool:
+    async def measure() -> bool:
         await measure_outbox(catalog)
+        return False
+
+    async def tidy() -> bool:
         await forget_published(catalog, settings.sweep_after_s)
         return False
 
@@ -24,5 +27,9 @@ async def build_relay(wiring: Wiring) -> Service:
         name="relay",
         progress=Progress(settings.stall_after_s),
         checks={"catalog": catalog.ping, "bus": bus.ping},
-        loops=[Loop("relay", send, settings.relay_poll_s), Loop("outbox_tidy", tidy, 15.0)],
+        loops=[
+            Loop("relay", send, settings.relay_poll_s, watched=True),
+            Loop("outbox_measure", measure, 15.0),
+            Loop("outbox_tidy", tidy, 900.0),  # it reads all of what was published, holding SQLite's only writer
+        ],
     )

@@ -37,7 +37,9 @@ async def build(wiring: Wiring) -> Service:
         name=OWNER,
         progress=progress,
         checks={"bus": bus.ping, "objects": objects.ping, "catalog": catalog.ping},
-        consumers=[Consumer(OWNER, bus, [TRAINER], worker.on_requested, progress)],
+        consumers=[
+            Consumer(OWNER, bus, [TRAINER], worker.on_requested, progress, retry_delays_s=settings.retry_delays_s)
+        ],
         loops=[Loop("trainer.runs", worker.step, every_s=POLL_S)],
     )
 

@@ -4,7 +4,8 @@ a database that is away."""
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import uvicorn
@@ -35,6 +36,15 @@ class Progress:
         """Work ended, in whatever way."""
         self._held -= 1
         self._moved_at = time.monotonic()
+
+    @contextmanager
+    def watching(self) -> Iterator[None]:
+        """Work from here to the end of the `with`."""
+        self.take()
+        try:
+            yield
+        finally:
+            self.end()
 
     def pause(self, on: bool) -> None:
         """A dependency is down (or back): standing still is right then."""
@@ -88,6 +98,8 @@ class Health:
             return f"no answer within {self._timeout_s:g} s"
         except DependencyDown as error:
             return str(error)
+        except Exception as error:
+            return f"{type(error).__name__}: {error}"
         return None
 
 

@@ -25,15 +25,18 @@ from varanger.common.messages import (
     MediaUploaded,
 )
 from varanger.common.ports.bus import Delivery
+from varanger.common.topology import QUEUES
 from varanger.common.words import Lane
 
 _NAMESPACE = UUID("6c1f0a56-2f0b-5c56-9d43-6d2f1f3b7a10")
+_QUEUES = frozenset(queue.name for queue in QUEUES)
 _OfMedia = (MediaUploaded, MediaStored, MediaQuarantined, ClassificationRequested, MediaClassified, MediaFailed)
 
 
 async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
     """Write one dead letter as a row; the same one again changes nothing, and one that died after a replay reopens."""
-    headers = delivery.headers
+    # PostgreSQL stores no NUL in text; the body, which is bytes, keeps what was there.
+    headers = {name: value.replace("\0", "\ufffd") for name, value in delivery.headers.items()}
     queue = headers.get("x-queue", "")
     row_id = uuid.uuid5(_NAMESPACE, f"{queue}\n{headers.get('x-message-id', '')}\n{delivery.body.hex()}")
     try:
@@ -81,13 +84,13 @@ async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) 
     """Send dead letters to the queues they died in again, first attempt; their media return to `pending`.
 
     Returns:
-        How many were sent; one that was replayed before is left alone.
+        How many were sent; one that was replayed before, or whose queue nobody knows, is left alone.
     """
     sent = 0
     for dead_letter_id in dead_letter_ids:
         async with catalog.writing() as session:
             row = await session.get(DeadLetterRow, dead_letter_id, with_for_update=True)
-            if row is None or row.replayed_at is not None:
+            if row is None or row.replayed_at is not None or row.queue not in _QUEUES:
                 continue
             row.replayed_at = now()
             session.add(

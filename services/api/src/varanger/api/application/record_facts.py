@@ -120,8 +120,8 @@ def _classified(session: WriteSession, known: KnownMedia, envelope: Envelope, fa
 
 def _failed(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaFailed) -> None:
     row = _answer_row(session, known, envelope, fact)
-    if row.state == "classified" or envelope.attempt < row.attempt:
-        return
+    if row.state == "classified" or (row.state == "failed" and envelope.attempt < row.attempt):
+        return  # asked for again (`requested`), it may fail again on whatever attempt
     row.state, row.attempt, row.reason = "failed", envelope.attempt, fact.reason
     row.producer, row.answered_at, row.progress_at = envelope.producer, now(), now()
     remember(session, envelope.project_id, fact.media_id, "failed", envelope.producer, reason=fact.reason)

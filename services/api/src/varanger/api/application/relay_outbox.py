@@ -6,12 +6,14 @@ A crash between confirm and mark publishes a message twice; every effect is idem
 from collections.abc import Sequence
 from datetime import timedelta
 
+import structlog
 from sqlalchemy import case, delete, func, or_, select, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import Catalog
 from varanger.common.catalog.tables import Outbox
 from varanger.common.clock import now
+from varanger.common.errors import BadMessage, Unroutable
 from varanger.common.messages import Envelope
 from varanger.common.ports.bus import Bus
 from varanger.common.telemetry import metrics
@@ -20,30 +22,49 @@ from varanger.common.words import Lane
 BATCH = 200
 LEASE_S = 30.0
 
+_log = structlog.get_logger()
+
 
 async def relay_once(catalog: Catalog, bus: Bus) -> bool:
     """Send one batch; whether there may be more.
 
     Raises:
         DependencyDown: catalog or bus is away; the rows come again when their lease ends.
-        Unroutable: a message no queue is bound for.
     """
     rows = await _lease(catalog)
     if not rows:
         return False
+    try:
+        await _publish(bus, rows)
+        sent = rows
+    except (Unroutable, BadMessage):
+        sent = [row for row in rows if await _went_alone(bus, row)]
+    async with catalog.writing() as session:
+        await session.execute(
+            update(Outbox)
+            .where(col(Outbox.message_id).in_([row.message_id for row in sent]))
+            .values(published_at=now(), leased_until=None)
+        )
+    for row in sent:
+        metrics.OUTBOX_PUBLISHED.labels(row.lane).inc()
+    return len(rows) == BATCH
+
+
+async def _publish(bus: Bus, rows: Sequence[Outbox]) -> None:
     await bus.publish([Envelope.from_body(row.body) for row in rows if row.raw_queue is None])
     for row in rows:
         if row.raw_queue is not None:
             await bus.publish_raw(row.raw_queue, row.body, {})
-    async with catalog.writing() as session:
-        await session.execute(
-            update(Outbox)
-            .where(col(Outbox.message_id).in_([row.message_id for row in rows]))
-            .values(published_at=now(), leased_until=None)
-        )
-    for row in rows:
-        metrics.OUTBOX_PUBLISHED.labels(row.lane).inc()
-    return len(rows) == BATCH
+
+
+async def _went_alone(bus: Bus, row: Outbox) -> bool:
+    """Whether it went out. One that nobody takes (written by a newer version, perhaps) stays, and holds up no other."""
+    try:
+        await _publish(bus, [row])
+    except (Unroutable, BadMessage) as error:
+        _log.error("relay.not_sent", message_id=str(row.message_id), message=row.type, error=str(error))
+        return False
+    return True
 
 
 async def _lease(catalog: Catalog) -> Sequence[Outbox]:

@@ -8,7 +8,7 @@ from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.known_media import KnownMedia
-from varanger.common.catalog.database import Catalog, WriteSession
+from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
 from varanger.common.catalog.queues import send
 from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Project, Upload
 from varanger.common.messages import ClassificationRequested, Envelope
@@ -64,8 +64,12 @@ async def request_waiting(catalog: Catalog, project_id: str | None = None) -> in
     """Ask for every stored media that waited for a release; how many were asked for. Idempotent, in chunks."""
     asked = 0
     while True:
+        # Looked for outside the transaction: SQLite has one writer, and mostly there is nothing to do.
+        async with catalog.reading() as reading:
+            found = await _waiting(reading, project_id)
+        if not found:
+            return asked
         async with catalog.writing() as session:
-            found = await _waiting(session, project_id)
             known = await KnownMedia.read(session, found)
             for media_id in found:
                 media = known.media[media_id]
@@ -86,7 +90,7 @@ async def request_waiting(catalog: Catalog, project_id: str | None = None) -> in
             return asked
 
 
-async def _waiting(session: WriteSession, project_id: str | None) -> Sequence[UUID]:
+async def _waiting(session: ReadSession, project_id: str | None) -> Sequence[UUID]:
     query = (
         select(col(Media.media_id))
         .join(Project, col(Project.project_id) == col(Media.project_id))

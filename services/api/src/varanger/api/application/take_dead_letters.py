@@ -8,7 +8,7 @@ from varanger.api.application.dead_letters import record_dead_letter
 from varanger.common.catalog.database import Catalog
 from varanger.common.errors import DependencyDown
 from varanger.common.ports.bus import Bus, Delivery, Subscription
-from varanger.common.retry import PAUSE_FIRST_S, PAUSE_LONGEST_S
+from varanger.common.retry import PAUSE_FIRST_S, PAUSE_LONGEST_S, describe
 from varanger.common.telemetry import metrics
 from varanger.common.telemetry.health import Progress
 from varanger.common.topology import DEAD_LETTERS
@@ -47,22 +47,43 @@ class DeadLetterTaker:
         task.add_done_callback(self._tasks.discard)
 
     async def _take(self, delivery: Delivery) -> None:
+        try:
+            async with self._one_by_one:
+                await self._record(delivery)
+        except Exception:
+            # Not ended, so it stays the broker's and comes again; the next ones are not held up by it.
+            _log.exception("dead_letters.not_ended", queue=delivery.headers.get("x-queue"))
+        finally:
+            self._progress.end()
+
+    async def _record(self, delivery: Delivery) -> None:
         pause = PAUSE_FIRST_S
-        async with self._one_by_one:
-            while not self._stopping.is_set():
-                try:
-                    await record_dead_letter(self._catalog, delivery)
-                    await delivery.ack()
-                except Exception as error:
-                    # Nothing stands behind this queue, so every fault is waited out, never dropped.
-                    is_down = isinstance(error, DependencyDown)
-                    _log.warning("dead_letters.paused", seconds=pause, error=str(error), exc_info=not is_down)
-                    await asyncio.sleep(pause)
-                    pause = min(pause * 2, PAUSE_LONGEST_S)
-                else:
-                    _log.warning("dead_letters.recorded", queue=delivery.headers.get("x-queue"))
-                    metrics.MESSAGES.labels(delivery.queue, "done").inc()
-                    break
+        while not self._stopping.is_set():
+            try:
+                await record_dead_letter(self._catalog, delivery)
+            except DependencyDown as error:
+                _log.warning("dead_letters.paused", seconds=pause, error=str(error))
+                await self._pause(pause)
+                pause = min(pause * 2, PAUSE_LONGEST_S)
+            except Exception as error:
+                # Nothing stands behind this queue: it waits for the longest retry delay, and the others go first.
+                _log.exception("dead_letters.put_off", queue=delivery.headers.get("x-queue"))
+                metrics.MESSAGES.labels(delivery.queue, "retried").inc()
+                await delivery.dead_letter(describe(error))
+                return
             else:
-                await delivery.requeue()
-        self._progress.end()
+                await delivery.ack()
+                _log.warning("dead_letters.recorded", queue=delivery.headers.get("x-queue"))
+                metrics.MESSAGES.labels(delivery.queue, "done").inc()
+                return
+        await delivery.requeue()
+
+    async def _pause(self, seconds: float) -> None:
+        self._progress.pause(True)
+        try:
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
+        except TimeoutError:
+            pass
+        finally:
+            self._progress.pause(False)

@@ -1,0 +1,200 @@
+"""What must not stop the flow: rows nobody takes, letters nobody can write, answers in odd order. On both catalogs."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from uuid import UUID
+
+import pytest
+from sqlalchemy import select
+from sqlmodel import col
+
+from varanger.api.application.dead_letters import open_dead_letters, replay
+from varanger.api.application.record_facts import fact_recorder
+from varanger.api.application.relay_outbox import relay_once
+from varanger.api.application.take_dead_letters import DeadLetterTaker
+from varanger.common.adapters.bus_memory import MemoryBus
+from varanger.common.catalog import Catalog
+from varanger.common.catalog.queues import send
+from varanger.common.catalog.tables import Deployment, Job, Outbox, PredictionRow, Project, Upload
+from varanger.common.clock import now
+from varanger.common.errors import RevisionUnknown
+from varanger.common.ids import new_id
+from varanger.common.messages import (
+    ClassificationRequested,
+    Envelope,
+    MediaClassified,
+    MediaFailed,
+    MediaMetadata,
+    MediaStored,
+    MediaUploaded,
+    Message,
+    QcRoundRequested,
+)
+from varanger.common.telemetry.health import Progress
+from varanger.common.topology import DEAD_LETTERS, INFERENCE, INGEST, QC
+from varanger.common.words import DeploymentSnapshot, Prediction, Purpose
+
+IN_FORCE, OTHER = "a" * 64, "b" * 64
+
+
+@pytest.fixture
+async def bus() -> AsyncIterator[MemoryBus]:
+    bus = MemoryBus((0.01,))
+    await bus.start()
+    yield bus
+    await bus.close()
+
+
+async def make_project(catalog: Catalog, release_id: str | None = IN_FORCE) -> None:
+    async with catalog.writing() as session:
+        session.add(Project(project_id="p", release_id=release_id))
+        session.add(Deployment(project_id="p", deployment_id="d", location_id="site"))
+
+
+async def accept(catalog: Catalog, *, minutes_ago: float = 0.0, state: str = "pending") -> UUID:
+    at = now() - timedelta(minutes=minutes_ago)
+    upload = Upload(
+        project_id="p",
+        deployment_id="d",
+        sha256=hashlib.sha256(new_id().bytes).hexdigest(),
+        bytes=10,
+        original_name="IMG.JPG",
+        incoming_key="incoming/p/x",
+        lane="live",
+        state=state,
+        received_at=at,
+        progress_at=at,
+    )
+    async with catalog.writing() as session:
+        session.add(upload)
+    return upload.media_id
+
+
+def say(fact: Message, *, attempt: int = 1) -> Envelope:
+    return Envelope.wrap(fact, project_id="p", producer="test/1").model_copy(update={"attempt": attempt})
+
+
+def uploaded(media_id: UUID) -> MediaUploaded:
+    return MediaUploaded(
+        media_id=media_id,
+        deployment=DeploymentSnapshot(deployment_id="d", location_id="site"),
+        incoming_key="incoming/p/x",
+        sha256="0" * 64,
+        bytes=10,
+        original_name="IMG.JPG",
+        uploaded_at=now(),
+    )
+
+
+def stored(media_id: UUID) -> MediaStored:
+    return MediaStored(
+        media_id=media_id,
+        deployment_id="d",
+        key=f"media/p/d/{media_id}.jpg",
+        view_key=f"views/p/{media_id}.jpg",
+        name=f"{media_id}.jpg",
+        sha256="0" * 64,
+        bytes=10,
+        media_type="image/jpeg",
+        width=4,
+        height=3,
+        metadata=MediaMetadata(),
+    )
+
+
+def requested(media_id: UUID, release_id: str, purpose: Purpose) -> ClassificationRequested:
+    return ClassificationRequested(
+        media_id=media_id, release_id=release_id, purpose=purpose, key="k", view_key="v", sha256="0" * 64
+    )
+
+
+def classified(media_id: UUID, release_id: str = IN_FORCE, purpose: Purpose = Purpose.INTAKE) -> MediaClassified:
+    answer = Prediction(label="vole", confidence=0.9, route="classifier")
+    return MediaClassified(media_id=media_id, release_id=release_id, purpose=purpose, prediction=answer)
+
+
+def failed(media_id: UUID) -> MediaFailed:
+    return MediaFailed(media_id=media_id, release_id=IN_FORCE, purpose=Purpose.INTAKE, reason="no view")
+
+
+async def state_of(catalog: Catalog, media_id: UUID) -> str:
+    async with catalog.reading() as session:
+        upload = await session.get(Upload, media_id)
+    assert upload is not None
+    return upload.state
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def bury(catalog: Catalog, bus: MemoryBus, body: bytes, queue: str, reason: str = "test") -> None:
+    """Put a letter into the dead letters and let the taker record it."""
+    before = len(await open_dead_letters(catalog))
+    taker = DeadLetterTaker(bus, catalog, Progress(60))
+    headers = {"x-reason": reason, "x-queue": queue, "x-attempt": "4", "x-message-id": str(new_id())}
+    await bus.publish_raw(DEAD_LETTERS, body, headers)
+    await taker.start()
+    async with asyncio.timeout(10):
+        while len(await open_dead_letters(catalog)) == before:
+            await asyncio.sleep(0.005)
+    await taker.stop()
+
+
+async def unpublished(catalog: Catalog) -> list[str]:
+    async with catalog.reading() as session:
+        return list((await session.scalars(select(col(Outbox.type)).where(col(Outbox.published_at).is_(None)))).all())
+
+
+async def test_a_row_nobody_takes_holds_up_no_other(catalog: Catalog, bus: MemoryBus) -> None:
+    await make_project(catalog)
+    round_id = new_id()
+    async with catalog.writing() as session:
+        common = {"project_id": "p", "owner": "api", "lane": "live"}
+        session.add(Outbox(message_id=new_id(), type="lost", body=b"x", raw_queue="no.such.queue", **common))
+        session.add(Outbox(message_id=new_id(), type="newer", body=b'{"type": "of.tomorrow.v9"}', **common))
+        send(session, "api", [say(QcRoundRequested(round_id=round_id))])
+    await relay_once(catalog, bus)
+    assert sorted(await unpublished(catalog)) == ["lost", "newer"]
+    assert await bus.depth(QC.name) == 1
+    await relay_once(catalog, bus)
+    assert await bus.depth(QC.name) == 1, "what went out is not sent again with what did not"
+
+
+async def test_a_letter_from_no_queue_of_ours_is_kept_and_not_replayed(catalog: Catalog, bus: MemoryBus) -> None:
+    await bury(catalog, bus, b"?", "queue.of.yesterday")
+    (letter,) = await open_dead_letters(catalog)
+    assert await replay(catalog, [letter.dead_letter_id], by="test") == 0
+    assert await unpublished(catalog) == []
+
+
+async def test_a_letter_with_a_nul_or_an_impossible_time_is_recorded(catalog: Catalog, bus: MemoryBus) -> None:
+    broken = say(QcRoundRequested(round_id=new_id())).to_body()
+    head, _, tail = broken.partition(b'"occurred_at":"')
+    body = head + b'"occurred_at":"0001-01-01T00:00:00+05:00' + tail[tail.index(b'"') :]
+    await bury(catalog, bus, body, QC.name, "payload.\0: no such field")
+    (letter,) = await open_dead_letters(catalog)
+    assert (letter.body, letter.reason) == (body, "payload.\ufffd: no such field")
+
+
+async def test_a_letter_that_cannot_be_recorded_waits_and_the_next_is(
+    catalog: Catalog, bus: MemoryBus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writing = catalog.writing
+    monkeypatch.setattr(catalog, "writing", lambda: (_ for _ in ()).throw(RevisionUnknown("once")))
+    taker = DeadLetterTaker(bus, catalog, Progress(60))
+    await bus.publish_raw(DEAD_LETTERS, b"first", {"x-queue": QC.name})
+    await taker.start()
+    for _ in range(50):
+        await asyncio.sleep(0)
+    monkeypatch.setattr(catalog, "writing", writing)
+    await bus.publish_raw(DEAD_LETTERS, b"second", {"x-queue": QC.name})
+    async with asyncio.timeout(10):
+        while len(await open_dead_letters(catalog)) < 2:
+            await asyncio.sleep(0.005)
+    await taker.stop()
+    assert {letter.body for letter in await open_dead_letters(catalog)} == {b"first", b"second"}
