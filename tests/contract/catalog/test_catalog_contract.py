@@ -7,9 +7,11 @@ from datetime import datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select, text
+from alembic.autogenerate import compare_metadata
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import create_engine, select, text
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import col
+from sqlmodel import SQLModel, col
 
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.leases import take_lease
@@ -177,6 +179,13 @@ async def test_a_newer_schema_is_refused(catalog: Catalog) -> None:
         await session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(RevisionUnknown, match="start a newer Varanger"):
         await catalog.check_revision()
+
+
+async def test_the_migrations_make_the_tables_the_code_speaks_of(catalog: Catalog) -> None:
+    engine = create_engine(catalog.url)
+    with engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+    engine.dispose()
 
 
 async def test_processes_that_migrate_at_once_wait_for_each_other(catalog_url: str) -> None:

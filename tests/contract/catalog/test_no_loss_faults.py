@@ -11,13 +11,12 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from varanger.api.application.dead_letters import open_dead_letters, replay
-from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.relay_outbox import relay_once
 from varanger.api.application.take_dead_letters import DeadLetterTaker
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.queues import send
-from varanger.common.catalog.tables import Deployment, Job, Outbox, PredictionRow, Project, Upload
+from varanger.common.catalog.tables import Deployment, Outbox, Project, Upload
 from varanger.common.clock import now
 from varanger.common.errors import RevisionUnknown
 from varanger.common.ids import new_id
@@ -33,7 +32,7 @@ from varanger.common.messages import (
     QcRoundRequested,
 )
 from varanger.common.telemetry.health import Progress
-from varanger.common.topology import DEAD_LETTERS, INFERENCE, INGEST, QC
+from varanger.common.topology import DEAD_LETTERS, QC
 from varanger.common.words import DeploymentSnapshot, Prediction, Purpose
 
 IN_FORCE, OTHER = "a" * 64, "b" * 64

@@ -122,12 +122,21 @@ async def test_counts_add_up(house):
 
 
 async def test_image_and_view(house):
-    media_id = await house.take_in("a.jpg")
+    await house.put_in_force("fox")
+    media_id = await house.take_in("a.jpg", None, FOX)
     image = await house.get(f"/v1/media/{media_id}/image")
     assert (image.content, image.headers["content-type"]) == (b"original of a.jpg", "image/jpeg")
     assert (await house.get(f"/v1/media/{media_id}/view")).content == b"view of a.jpg"
     await house.objects.delete(f"views/tundra/{media_id}.jpg")
     assert (await house.get(f"/v1/media/{media_id}/view")).status_code == 404
+
+
+async def test_what_nothing_has_looked_at_is_shown_to_reviewers_alone(house):
+    media_id = await house.take_in("a.jpg")
+    refused = await house.get(f"/v1/media/{media_id}/view")
+    assert refused.status_code == 403
+    assert "nothing has looked at this image yet" in refused.json()["detail"]
+    assert (await house.get(f"/v1/media/{media_id}/view", "review")).status_code == 200
 
 
 async def test_people_are_shown_to_reviewers_alone(house):

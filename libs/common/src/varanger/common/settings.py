@@ -28,7 +28,7 @@ class Settings(BaseSettings):
 
     retry_delays_s: tuple[float, ...] = RETRY_DELAYS_S
     prefetch: int = Field(default=16, ge=1)
-    batch: int = Field(default=8, ge=1, description="images per model call; messages per recorder transaction x 8")
+    batch: int = Field(default=8, ge=1, description="images per model call")
     threads: int = Field(default=2, ge=1, description="decoding threads of ingest; ONNX Runtime threads of onnx://")
 
     max_file_bytes: int = Field(default=1 << 30, description="a larger file is refused with 413")

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 from sqlalchemy import select
 from sqlmodel import col
 
@@ -35,7 +35,7 @@ def list_releases(project: ProjectOption, data: DataOption = None) -> None:
             return found.release_id if found else None, list(rows)
 
     in_force, releases = asyncio.run(read())
-    table = Table("", "release", "name", "kind", "registered")
+    table = Table("", Column("release", overflow="fold"), "name", "kind", "registered")
     for one in releases:
         mark = "*" if one.release_id == in_force else ""
         table.add_row(mark, one.release_id, one.name, one.kind, one.registered_at.isoformat(timespec="seconds"))

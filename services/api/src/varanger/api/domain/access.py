@@ -26,6 +26,11 @@ _IMPLIED = {
 }
 
 
+def is_withheld(*, private: bool, answered: bool) -> bool:
+    """Whether an image is for reviewers alone. Until something has looked at it, it may show people."""
+    return private or not answered
+
+
 @dataclass(frozen=True)
 class Caller:
     """Somebody whose key was checked."""

@@ -11,7 +11,7 @@ from starlette.staticfiles import StaticFiles
 from varanger.api.adapters import deployment_rows
 from varanger.api.adapters.media_rows import MediaFilter
 from varanger.api.application.media_queries import list_media, project_stats
-from varanger.api.domain.access import Scope
+from varanger.api.domain.access import Scope, is_withheld
 from varanger.api.gateway import openapi
 from varanger.api.gateway.media_views import MediaOut, media_out, stats_out
 from varanger.api.gateway.problems import not_found
@@ -93,7 +93,8 @@ def _picture(media: MediaOut, *, may_see_private: bool) -> dict[str, Any]:
         }
         for box in media.detections
     ]
-    return {"media": media, "boxes": boxes, "height": height, "shown": may_see_private or not media.private}
+    withheld = is_withheld(private=media.private, answered=media.label is not None)
+    return {"media": media, "boxes": boxes, "height": height, "shown": may_see_private or not withheld}
 
 
 def _operation(operation: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from varanger.api.application.media_queries import (
     project_stats,
     whole_file,
 )
-from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope
+from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope, is_withheld
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints.projects import existing_project
 from varanger.api.gateway.media_views import (
@@ -128,8 +128,11 @@ async def get_view(gateway: GatewayDep, caller: CallerDep, file: FileDep) -> Str
 
 
 def _may_look(caller: Caller, file: KnownFile) -> None:
-    if file.media is not None and file.media.private and not caller.may(Scope.REVIEW):
-        raise Problem(403, "people or vehicles are in this image: it needs a key with the scope 'review'")
+    if file.media is None or caller.may(Scope.REVIEW):
+        return
+    if is_withheld(private=file.media.private, answered=file.media.label is not None):
+        why = "people or vehicles are in this image" if file.media.private else "nothing has looked at this image yet"
+        raise Problem(403, f"{why}: it needs a key with the scope 'review'")
 
 
 def _no_image(file: KnownFile) -> Problem:
