@@ -8,6 +8,7 @@ printed is the same as JSON.
 import inspect
 import json
 import os
+import signal
 import sys
 from argparse import ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Awaitable, Callable
@@ -108,7 +109,8 @@ def report(*rows: Comparison | Figure) -> None:
 
 
 def options(description: str | None) -> ArgumentParser:
-    """The command line every benchmark has: its docstring as help, and `--quick`."""
+    """The command line every benchmark has: its docstring as help, and `--quick`. SIGTERM ends it as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # else processes, databases and vhosts would stay
     parser = ArgumentParser(description=description, formatter_class=RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="the least that still runs every line; no figures to keep")
     return parser
