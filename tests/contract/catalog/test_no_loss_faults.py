@@ -7,10 +7,12 @@ from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from varanger.api.application.dead_letters import open_dead_letters, replay
+from varanger.api.application.reconcile import reconcile
+from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.relay_outbox import relay_once
 from varanger.api.application.take_dead_letters import DeadLetterTaker
 from varanger.common.adapters.bus_memory import MemoryBus
@@ -197,3 +199,101 @@ async def test_a_letter_that_cannot_be_recorded_waits_and_the_next_is(
             await asyncio.sleep(0.005)
     await taker.stop()
     assert {letter.body for letter in await open_dead_letters(catalog)} == {b"first", b"second"}
+
+
+async def test_a_letter_about_ingest_says_nothing_once_the_media_is_stored(catalog: Catalog, bus: MemoryBus) -> None:
+    """Two copies of an upload's message: one dies, the other succeeds."""
+    await make_project(catalog, release_id=None)
+    media_id = await accept(catalog)
+    await bury(catalog, bus, say(uploaded(media_id)).to_body(), INGEST[0].name)
+    assert await state_of(catalog, media_id) == "failed"
+    await fact_recorder(catalog)([say(stored(media_id))])
+    assert await state_of(catalog, media_id) == "media"
+
+
+async def test_a_letter_about_a_shadow_is_no_failure_of_the_media(catalog: Catalog, bus: MemoryBus) -> None:
+    await make_project(catalog)
+    media_id = await accept(catalog)
+    await fact_recorder(catalog)([say(stored(media_id))])
+    await bury(catalog, bus, say(requested(media_id, OTHER, Purpose.SHADOW)).to_body(), INFERENCE[0].name)
+    assert await state_of(catalog, media_id) == "pending"
+
+
+async def test_a_shadow_takes_no_media_its_intake(catalog: Catalog) -> None:
+    await make_project(catalog)
+    other, same = await accept(catalog), await accept(catalog)
+    record = fact_recorder(catalog)
+    await record([say(classified(other, OTHER, Purpose.SHADOW)), say(classified(same, IN_FORCE, Purpose.SHADOW))])
+    await record([say(stored(other)), say(stored(same))])
+    assert await state_of(catalog, other) == "pending"
+    assert await state_of(catalog, same) == "media", "the release in force has answered it already"
+    assert await unpublished(catalog) == ["classification.requested.v1"]
+
+
+async def test_what_failed_late_and_is_asked_for_again_may_fail_again(catalog: Catalog, bus: MemoryBus) -> None:
+    await make_project(catalog)
+    media_id = await accept(catalog)
+    record = fact_recorder(catalog)
+    await record([say(stored(media_id)), say(failed(media_id), attempt=3)])
+    await bury(catalog, bus, say(requested(media_id, IN_FORCE, Purpose.INTAKE)).to_body(), INFERENCE[0].name)
+    (letter,) = await open_dead_letters(catalog)
+    await replay(catalog, [letter.dead_letter_id], by="test")
+    assert await state_of(catalog, media_id) == "pending"
+    await record([say(failed(media_id), attempt=1)])
+    assert await state_of(catalog, media_id) == "failed"
+
+
+async def test_a_round_whose_request_died_ends_and_a_replay_begins_it_again(catalog: Catalog, bus: MemoryBus) -> None:
+    await make_project(catalog)
+    job = Job(project_id="p", kind="qc_round", owner="qc", created_at=now() - timedelta(hours=1))
+    async with catalog.writing() as session:
+        session.add(job)
+    await bury(catalog, bus, say(QcRoundRequested(round_id=job.job_id)).to_body(), QC.name, "boom")
+    assert await reconcile(catalog, bus, now()) == 0, "a letter is not asked for for ever"
+    async with catalog.reading() as session:
+        found = await session.get(Job, job.job_id)
+    assert found is not None
+    assert (found.state, found.message) == ("failed", "dead letter: boom")
+    assert found.ended_at is not None
+    (letter,) = await open_dead_letters(catalog)
+    await replay(catalog, [letter.dead_letter_id], by="test")
+    async with catalog.reading() as session:
+        found = await session.get(Job, job.job_id)
+    assert found is not None
+    assert (found.state, found.ended_at) == ("requested", None)
+
+
+async def test_a_run_that_waits_is_not_sent_again_and_again(catalog: Catalog, bus: MemoryBus) -> None:
+    await make_project(catalog)
+    async with catalog.writing() as session:
+        session.add(Job(project_id="p", kind="training_run", owner="trainer", created_at=now() - timedelta(hours=1)))
+    assert await reconcile(catalog, bus, now() - timedelta(minutes=10)) == 0
+
+
+async def test_in_a_steady_stream_what_was_lost_is_still_found(catalog: Catalog, bus: MemoryBus) -> None:
+    """Queues that are never empty and an outbox that always holds something hide no loss; a backlog is none."""
+    await make_project(catalog)
+    lost = await accept(catalog, minutes_ago=60)
+    passed = await accept(catalog, minutes_ago=5)
+    waits = await accept(catalog, minutes_ago=12)
+    lost_answer = await accept(catalog, minutes_ago=60)
+    record = fact_recorder(catalog)
+    await record([say(stored(passed)), say(stored(lost_answer))])
+    await record([say(classified(passed))])
+    async with catalog.writing() as session:
+        await session.execute(update(Outbox).values(published_at=now()))
+        await session.execute(
+            update(PredictionRow)
+            .where(col(PredictionRow.media_id) == lost_answer)
+            .values(progress_at=now() - timedelta(hours=1))
+        )
+        send(session, "api", [say(QcRoundRequested(round_id=new_id()))])
+    for queue, body in ((INGEST[0], uploaded(waits)), (INFERENCE[0], requested(waits, IN_FORCE, Purpose.INTAKE))):
+        await bus.publish_raw(queue.name, say(body).to_body(), {})
+    for _ in range(2):
+        await reconcile(catalog, bus, now() - timedelta(minutes=10))
+    async with catalog.reading() as session:
+        rows = await session.scalars(select(Outbox).where(col(Outbox.published_at).is_(None)))
+        again = [Envelope.from_body(row.body).payload for row in rows]
+    assert {body.media_id for body in again if isinstance(body, MediaUploaded)} == {lost}
+    assert [body.media_id for body in again if isinstance(body, ClassificationRequested)] == [lost_answer]

@@ -149,6 +149,17 @@ async def test_a_run_that_cannot_be_followed_fails_with_its_reason(
     assert await place.worker.step() is False
 
 
+async def test_a_fault_nobody_thought_of_ends_the_run(place: Workplace, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def disk_full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(place.backend, "run", disk_full)
+    run = await place.request()
+    assert await place.worker.step() is True
+    job = await place.job(run)
+    assert (job.state, "No space left" in job.message) == ("failed", True)
+
+
 async def test_a_cancelled_run_ends_its_work_and_says_nothing(
     catalog: Catalog, objects: FileObjectStore, tmp_path: Path, bundle: Path
 ) -> None:

@@ -77,6 +77,8 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[Embedded]:
         server = QuietServer(app, settings.http_host, settings.http_port)
         tasks = [asyncio.create_task(run_service(service, stop)) for service in services]
         web = asyncio.create_task(server.serve())
+        for task in (*tasks, web):
+            task.add_done_callback(lambda _: stop.set())  # one that ends, by a fault perhaps, ends all
         try:
             while not server.started:
                 if web.done():
@@ -87,7 +89,9 @@ async def running(settings: Settings, folder: Path) -> AsyncIterator[Embedded]:
         finally:
             stop.set()
             server.should_exit = True
-            await asyncio.gather(*tasks, web, return_exceptions=True)
+            await asyncio.wait(tasks)
+            await asyncio.gather(web, return_exceptions=True)
+            await asyncio.gather(*tasks)  # a service that ended by a fault says so
 
 
 async def keep_running(settings: Settings, folder: Path, say: Callable[[str], None]) -> None:

@@ -191,16 +191,27 @@ async def _live(name: str, build: Build, settings: Settings) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with AsyncExitStack() as stack:
-        service = await build(Wiring(settings, stack, stop))
-        if stop.is_set():
-            return
-        health = Health(name, service.progress, service.checks)
-        server = None
-        if settings.health_port:
-            quiet = QuietServer(health_app(health), "0.0.0.0", settings.health_port)  # noqa: S104 - probes come from outside the pod
-            server = asyncio.create_task(quiet.serve())
-        health.started = True
-        await run_service(service, stop)
-        if server is not None:
-            quiet.should_exit = True
-            await server
+        # Before anything is opened: who waits for its dependencies is alive, and no restart would mend them.
+        health = Health(name, Progress(settings.stall_after_s), {})
+        server = _serve_health(health, settings.health_port, stop) if settings.health_port else None
+        try:
+            service = await build(Wiring(settings, stack, stop))
+            if not stop.is_set():
+                health.begin(service.progress, service.checks)
+                await run_service(service, stop)
+        finally:
+            if server is not None:
+                await server()
+
+
+def _serve_health(health: Health, port: int, stop: asyncio.Event) -> Callable[[], Awaitable[None]]:
+    """Serve it from now on; what ends it. Raises OSError there where the port was taken."""
+    quiet = QuietServer(health_app(health), "0.0.0.0", port)  # noqa: S104 - probes come from outside the pod
+    serving = asyncio.create_task(quiet.serve())
+    serving.add_done_callback(lambda _: stop.set())  # a taken port: nobody could see whether it lives
+
+    async def end() -> None:
+        quiet.should_exit = True
+        await serving
+
+    return end

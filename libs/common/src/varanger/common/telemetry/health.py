@@ -3,6 +3,7 @@ a database that is away."""
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -77,6 +78,10 @@ class Health:
         self.started = False
         """Set once the process has begun its work; before, it is alive and not ready."""
 
+    def begin(self, progress: Progress, checks: Mapping[str, Check]) -> None:
+        """From now on look at these: what they need was opened, and the work begins."""
+        self._progress, self._checks, self.started = progress, checks, True
+
     def live(self) -> tuple[bool, dict[str, Any]]:
         """Alive unless work stands still."""
         alive = self._progress.alive
@@ -137,6 +142,13 @@ class QuietServer(uvicorn.Server):
 
     def __init__(self, app: Any, host: str, port: int) -> None:
         super().__init__(uvicorn.Config(app, host=host, port=port, log_config=None, lifespan="off", access_log=False))
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Raises OSError where the port is taken; uvicorn's own SystemExit in a task ends the loop with no word."""
+        try:
+            await super().startup(sockets=sockets)
+        except SystemExit as error:
+            raise OSError(f"port {self.config.port} is taken") from error
 
     def install_signal_handlers(self) -> None:
         """The process handles signals, and tells this server to stop."""

@@ -4,14 +4,14 @@ import uuid
 from collections.abc import Sequence
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.known_media import KnownMedia
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.queues import remember
-from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Outbox, PredictionRow
+from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Job, Outbox, PredictionRow
 from varanger.common.clock import now
 from varanger.common.errors import BadMessage
 from varanger.common.ids import new_id
@@ -23,10 +23,11 @@ from varanger.common.messages import (
     MediaQuarantined,
     MediaStored,
     MediaUploaded,
+    QcRoundRequested,
 )
 from varanger.common.ports.bus import Delivery
 from varanger.common.topology import QUEUES
-from varanger.common.words import Lane
+from varanger.common.words import JobState, Lane
 
 _NAMESPACE = UUID("6c1f0a56-2f0b-5c56-9d43-6d2f1f3b7a10")
 _QUEUES = frozenset(queue.name for queue in QUEUES)
@@ -55,6 +56,9 @@ async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
         if envelope is None:
             return
         row.project_id, row.type = envelope.project_id, envelope.type
+        if isinstance(envelope.payload, QcRoundRequested):
+            # A job always ends. The owner of this one could not even say so, so the letter does.
+            await _move_job(session, envelope.payload.round_id, JobState.FAILED, f"dead letter: {row.reason}")
         if isinstance(envelope.payload, _OfMedia):
             await _mark_failed(session, row, envelope, envelope.payload.media_id)
 
@@ -105,9 +109,24 @@ async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) 
                 )
             )
             sent += 1
+            if row.type == QcRoundRequested.TYPE:
+                payload = Envelope.from_body(row.body).payload
+                if isinstance(payload, QcRoundRequested):
+                    await _move_job(session, payload.round_id, JobState.REQUESTED, "")
             if row.media_id is not None:
                 await _mark_pending(session, row, row.media_id, by)
     return sent
+
+
+async def _move_job(session: WriteSession, job_id: UUID, to: JobState, message: str) -> None:
+    """Into `failed` from where it waits; back to `requested` from there."""
+    is_end = to is JobState.FAILED
+    movable = (JobState.REQUESTED, JobState.RUNNING) if is_end else (JobState.FAILED,)
+    await session.execute(
+        update(Job)
+        .where(col(Job.job_id) == job_id, col(Job.state).in_(movable))
+        .values(state=to, message=message, ended_at=now() if is_end else None)
+    )
 
 
 async def _mark_pending(session: WriteSession, row: DeadLetterRow, media_id: UUID, by: str) -> None:

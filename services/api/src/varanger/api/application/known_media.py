@@ -52,7 +52,9 @@ class KnownMedia:
             predictions[row.media_id][(row.release_id, row.frame_number)] = row
         dead = await session.scalars(
             select(col(DeadLetterRow.media_id)).where(
-                col(DeadLetterRow.media_id).in_(ids), col(DeadLetterRow.replayed_at).is_(None)
+                col(DeadLetterRow.media_id).in_(ids),
+                col(DeadLetterRow.replayed_at).is_(None),
+                col(DeadLetterRow.release_id).is_(None),  # of a classification its prediction row tells
             )
         )
         known = cls(

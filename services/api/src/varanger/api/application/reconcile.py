@@ -3,10 +3,10 @@
 Only what no queue holds: a long backlog is not a loss. Sending twice is harmless, effects are idempotent.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
-from datetime import datetime
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, func, or_, select
 from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
@@ -16,49 +16,86 @@ from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.queues import send
 from varanger.common.catalog.tables import Deployment, Job, Media, Outbox, PredictionRow, Quarantine, Upload
 from varanger.common.clock import now
-from varanger.common.messages import Envelope, MediaUploaded, Message, QcRoundRequested, TrainingRequested
+from varanger.common.messages import Envelope, MediaUploaded, QcRoundRequested
 from varanger.common.ports.bus import Bus
 from varanger.common.telemetry import metrics
-from varanger.common.topology import Queue
 from varanger.common.words import DeploymentSnapshot, JobKind, Lane, MediaState
 
 CHUNK = 500
+_SAME_TRANSACTION = timedelta(seconds=1)
+"""A row and its message are made a moment apart."""
+_NEVER = datetime(1970, 1, 2, tzinfo=UTC)
 
 
 async def reconcile(catalog: Catalog, bus: Bus, still_since: datetime) -> int:
     """Send again whatever had no progress since `still_since` and lies in no queue; how many were sent."""
     sent = await request_waiting(catalog)
-    if await _outbox_waits(catalog):
-        return sent  # what seems to stand still may not have left yet
-    if await _empty(bus, topology.INGEST):
-        sent += await _all(_uploads, catalog, still_since)
-    if await _empty(bus, topology.INFERENCE):
-        sent += await _all(_classifications, catalog, still_since)
-    if await _empty(bus, (topology.QC, topology.TRAINER)):
-        sent += await _jobs(catalog, still_since)
+    left_by = min(still_since, await _left_by(catalog, still_since))
+    for lane, ingest, inference in zip(Lane, topology.INGEST, topology.INFERENCE, strict=True):
+        for queue, newest_done, send_again in (
+            (ingest, _newest_ingested, _uploads),
+            (inference, _newest_answered, _classifications),
+        ):
+            before = left_by
+            if await bus.depth(queue.name):
+                before = min(left_by, await newest_done(catalog, lane, still_since) - (now() - still_since))
+            sent += await _all(send_again, catalog, lane, before)
+    if await bus.depth(topology.QC.name) == 0:
+        sent += await _rounds(catalog, left_by)
     return sent
 
 
-async def _outbox_waits(catalog: Catalog) -> bool:
+async def _left_by(catalog: Catalog, otherwise: datetime) -> datetime:
+    """What was owed to the bus before this has left the outbox."""
     async with catalog.reading() as session:
-        query = select(exists().where(col(Outbox.published_at).is_(None)))
-        return bool(await session.scalar(query))
+        oldest = await session.scalar(
+            select(func.min(col(Outbox.created_at))).where(col(Outbox.published_at).is_(None))
+        )
+    return otherwise if oldest is None else oldest - _SAME_TRANSACTION
 
 
-async def _empty(bus: Bus, queues: Sequence[Queue]) -> bool:
-    return sum([await bus.depth(queue.name) for queue in queues]) == 0
+async def _newest_ingested(catalog: Catalog, lane: Lane, since: datetime) -> datetime:
+    """When the newest upload was accepted of those that something happened to since, and that ingest is done with.
+
+    Lanes are first in, first out: what was sent well before it lies in no queue any more, however long that is.
+    """
+    done = or_(
+        exists().where(col(Media.media_id) == col(Upload.media_id)),
+        exists().where(col(Quarantine.media_id) == col(Upload.media_id)),
+    )
+    query = select(func.max(col(Upload.received_at))).where(
+        col(Upload.state).in_([state for state in MediaState if state is not MediaState.DUPLICATE]),
+        col(Upload.progress_at) >= since,
+        col(Upload.lane) == lane,
+        done,
+    )
+    async with catalog.reading() as session:
+        return await session.scalar(query) or _NEVER
 
 
-async def _all(chunk: Callable[[Catalog, datetime], Awaitable[int]], catalog: Catalog, still_since: datetime) -> int:
+async def _newest_answered(catalog: Catalog, lane: Lane, since: datetime) -> datetime:
+    """When the newest classification was asked for of those that were answered since."""
+    query = select(func.max(col(PredictionRow.requested_at))).where(
+        col(PredictionRow.state).in_(["classified", "failed"]),
+        col(PredictionRow.progress_at) >= since,
+        col(PredictionRow.lane) == lane,
+    )
+    async with catalog.reading() as session:
+        return await session.scalar(query) or _NEVER
+
+
+async def _all(
+    chunk: Callable[[Catalog, Lane, datetime], Awaitable[int]], catalog: Catalog, lane: Lane, before: datetime
+) -> int:
     sent = 0
     while True:
-        again = await chunk(catalog, still_since)
+        again = await chunk(catalog, lane, before)
         sent += again
         if again < CHUNK:
             return sent
 
 
-async def _uploads(catalog: Catalog, still_since: datetime) -> int:
+async def _uploads(catalog: Catalog, lane: Lane, before: datetime) -> int:
     query = (
         select(Upload, Deployment)
         .join(
@@ -68,7 +105,8 @@ async def _uploads(catalog: Catalog, still_since: datetime) -> int:
         )
         .where(
             col(Upload.state) == MediaState.PENDING,
-            col(Upload.progress_at) < still_since,
+            col(Upload.lane) == lane,
+            col(Upload.progress_at) < before,
             ~exists().where(col(Media.media_id) == col(Upload.media_id)),
             ~exists().where(col(Quarantine.media_id) == col(Upload.media_id)),
         )
@@ -83,13 +121,14 @@ async def _uploads(catalog: Catalog, still_since: datetime) -> int:
         return len(rows)
 
 
-async def _classifications(catalog: Catalog, still_since: datetime) -> int:
+async def _classifications(catalog: Catalog, lane: Lane, before: datetime) -> int:
     query = (
         select(PredictionRow, Media)
         .join(Media, col(Media.media_id) == col(PredictionRow.media_id))
         .where(
             col(PredictionRow.state) == "requested",
-            col(PredictionRow.progress_at) < still_since,
+            col(PredictionRow.lane) == lane,
+            col(PredictionRow.progress_at) < before,
         )
         .limit(CHUNK)
         .with_for_update(of=PredictionRow, skip_locked=True)
@@ -102,20 +141,15 @@ async def _classifications(catalog: Catalog, still_since: datetime) -> int:
         return len(rows)
 
 
-async def _jobs(catalog: Catalog, still_since: datetime) -> int:
+async def _rounds(catalog: Catalog, before: datetime) -> int:
+    """Rounds nobody drew. Training runs need none of this: the trainer looks for their rows itself."""
     query = select(Job).where(
-        col(Job.state) == "requested",
-        col(Job.created_at) < still_since,
-        col(Job.kind).in_([JobKind.QC_ROUND, JobKind.TRAINING_RUN]),
+        col(Job.state) == "requested", col(Job.created_at) < before, col(Job.kind) == JobKind.QC_ROUND
     )
     async with catalog.writing() as session:
         jobs = (await session.scalars(query)).all()
         for job in jobs:
-            payload: Message = (
-                QcRoundRequested(round_id=job.job_id)
-                if job.kind == JobKind.QC_ROUND
-                else TrainingRequested(run_id=job.job_id)
-            )
+            payload = QcRoundRequested(round_id=job.job_id)
             _again(session, Envelope.wrap(payload, project_id=job.project_id, producer=PRODUCER, job_id=job.job_id))
         return len(jobs)
 

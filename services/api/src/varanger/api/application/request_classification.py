@@ -21,7 +21,12 @@ def request_intake(
     session: WriteSession, known: KnownMedia, media: Media, *, release_id: str, lane: str, traceparent: str | None
 ) -> None:
     """Ask for the intake answer of one stored media, unless it was asked for or answered already."""
-    if known.predictions[media.media_id]:
+    rows = known.predictions[media.media_id]
+    if any(row.purpose != Purpose.SHADOW for row in rows.values()):
+        return
+    if (release_id, NO_FRAME) in rows:
+        # It was asked in the shadow, and has answered or will: from now on that counts.
+        rows[release_id, NO_FRAME].purpose = Purpose.INTAKE
         return
     upload = known.uploads[media.media_id]
     row = PredictionRow(
@@ -97,7 +102,9 @@ async def _waiting(session: ReadSession, project_id: str | None) -> Sequence[UUI
         .join(Upload, col(Upload.media_id) == col(Media.media_id))
         .where(
             col(Project.release_id).is_not(None),
-            ~exists().where(col(PredictionRow.media_id) == col(Media.media_id)),
+            ~exists().where(
+                col(PredictionRow.media_id) == col(Media.media_id), col(PredictionRow.purpose) != Purpose.SHADOW
+            ),
         )
         .order_by(col(Media.media_id))
         .limit(CHUNK)

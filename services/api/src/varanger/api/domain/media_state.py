@@ -13,7 +13,8 @@ class Known:
     stored: bool = False
     quarantined: bool = False
     dead: bool = False
-    """A message about its ingest or intake classification lies in the dead letters and was not replayed."""
+    """A message about its ingest lies in the dead letters and was not replayed. It says nothing once it is stored: then
+    its intake classification tells, whose own death is `intake_failed`."""
     intake_requested: bool = False
     intake_classified: bool = False
     intake_failed: bool = False
@@ -29,7 +30,7 @@ def media_state(known: Known) -> MediaState:
     if known.stored:
         if known.intake_classified:
             return MediaState.MEDIA
-        if known.intake_failed or known.dead:
+        if known.intake_failed:
             return MediaState.FAILED
         return MediaState.PENDING if known.intake_requested else MediaState.MEDIA
     if known.quarantined:

@@ -16,7 +16,7 @@ from varanger.common.messages import Envelope, ReleaseRegistered, TrainingReques
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.ports.training import TrainingBackend, TrainingFailed
 from varanger.common.releases import MANIFEST, ReleaseManifest, object_prefix, read_bundle
-from varanger.common.retry import PAUSE_FIRST_S, PAUSE_LONGEST_S
+from varanger.common.retry import PAUSE_FIRST_S, PAUSE_LONGEST_S, describe
 from varanger.trainer.application.job_lease import ClaimedJob, JobLease, LeaseLost
 from varanger.trainer.domain.spec import SpecInvalid, parse_spec
 
@@ -89,6 +89,13 @@ class TrainingWorker:
         except (TrainingFailed, SpecInvalid, ReleaseInvalid, ObjectMissing) as error:
             _log.warning("training.failed", run=str(job.job_id), error=str(error))
             await _insist(functools.partial(self._jobs.fail, job, str(error)))
+            return
+        except (LeaseLost, DependencyDown):
+            raise
+        except Exception as error:
+            # Claimed again it would train for hours to the same fault, and again: a job always ends.
+            _log.exception("training.fault", run=str(job.job_id))
+            await _insist(functools.partial(self._jobs.fail, job, describe(error)))
             return
         if manifest is None:
             await self._jobs.give_back(job)
