@@ -18,7 +18,7 @@ from varanger.api.application.take_dead_letters import DeadLetterTaker
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.queues import send
-from varanger.common.catalog.tables import Deployment, Job, Outbox, PredictionRow, Project, Upload
+from varanger.common.catalog.tables import Deployment, Job, Outbox, PredictionRow, Project, Release, Upload
 from varanger.common.clock import now
 from varanger.common.errors import RevisionUnknown
 from varanger.common.ids import new_id
@@ -32,9 +32,10 @@ from varanger.common.messages import (
     MediaUploaded,
     Message,
     QcRoundRequested,
+    ReleaseRegistered,
 )
 from varanger.common.telemetry.health import Progress
-from varanger.common.topology import DEAD_LETTERS, INFERENCE, INGEST, QC
+from varanger.common.topology import DEAD_LETTERS, INFERENCE, INGEST, QC, RELEASES
 from varanger.common.words import DeploymentSnapshot, Prediction, Purpose
 
 IN_FORCE, OTHER = "a" * 64, "b" * 64
@@ -297,3 +298,21 @@ async def test_in_a_steady_stream_what_was_lost_is_still_found(catalog: Catalog,
         again = [Envelope.from_body(row.body).payload for row in rows]
     assert {body.media_id for body in again if isinstance(body, MediaUploaded)} == {lost}
     assert [body.media_id for body in again if isinstance(body, ClassificationRequested)] == [lost_answer]
+
+
+async def test_a_trained_release_whose_message_was_lost_is_told_of_again(catalog: Catalog, bus: MemoryBus) -> None:
+    """As when the embedded mode stops between the trainer's message and its row."""
+    await make_project(catalog)
+    known = ReleaseRegistered(release_id=IN_FORCE, manifest={})
+    lost = ReleaseRegistered(release_id=OTHER, manifest={})
+    async with catalog.writing() as session:
+        session.add(Release(project_id="p", release_id=IN_FORCE, name="known", kind="classifier"))
+        send(session, "trainer", [say(known), say(lost)])
+    while await relay_once(catalog, bus) or await unpublished(catalog):
+        pass
+    restarted = MemoryBus((0.01,))
+    await restarted.start()
+    assert await reconcile(catalog, restarted, now()) == 1
+    await relay_once(catalog, restarted)
+    assert await restarted.depth(RELEASES.name) == 1
+    await restarted.close()
