@@ -6,17 +6,27 @@ Only what no queue holds: a long backlog is not a loss. Sending twice is harmles
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import exists, func, or_, select
+from sqlalchemy import exists, func, or_, select, update
 from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.request_classification import command, request_waiting
 from varanger.common import topology
-from varanger.common.catalog.database import Catalog, WriteSession
+from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
 from varanger.common.catalog.queues import send
-from varanger.common.catalog.tables import Deployment, Job, Media, Outbox, PredictionRow, Quarantine, Upload
+from varanger.common.catalog.tables import (
+    DeadLetterRow,
+    Deployment,
+    Job,
+    Media,
+    Outbox,
+    PredictionRow,
+    Quarantine,
+    Release,
+    Upload,
+)
 from varanger.common.clock import now
-from varanger.common.messages import Envelope, MediaUploaded, QcRoundRequested
+from varanger.common.messages import Envelope, MediaUploaded, QcRoundRequested, ReleaseRegistered
 from varanger.common.ports.bus import Bus
 from varanger.common.telemetry import metrics
 from varanger.common.words import DeploymentSnapshot, JobKind, Lane, MediaState
@@ -42,6 +52,8 @@ async def reconcile(catalog: Catalog, bus: Bus, still_since: datetime) -> int:
             sent += await _all(send_again, catalog, lane, before)
     if await bus.depth(topology.QC.name) == 0:
         sent += await _rounds(catalog, left_by)
+    if await bus.depth(topology.RELEASES.name) == 0:
+        sent += await _releases(catalog, left_by)
     return sent
 
 
@@ -152,6 +164,40 @@ async def _rounds(catalog: Catalog, before: datetime) -> int:
             payload = QcRoundRequested(round_id=job.job_id)
             _again(session, Envelope.wrap(payload, project_id=job.project_id, producer=PRODUCER, job_id=job.job_id))
         return len(jobs)
+
+
+async def _releases(catalog: Catalog, before: datetime) -> int:
+    """Releases that were told of and have no row: hours of training must not hang on one message.
+
+    The outbox keeps for a day what it sent. One that lies in the dead letters waits for a person.
+    """
+    kind = ReleaseRegistered.TYPE
+    query = select(Outbox).where(
+        col(Outbox.type) == kind,
+        col(Outbox.published_at) < before,
+        ~exists().where(
+            col(DeadLetterRow.type) == kind,
+            col(DeadLetterRow.project_id) == col(Outbox.project_id),
+            col(DeadLetterRow.replayed_at).is_(None),
+        ),
+    )
+    async with catalog.reading() as session:
+        told = (await session.scalars(query)).all()
+        missing = [row.message_id for row in told if not await _is_registered(session, row)]
+    if not missing:
+        return 0
+    async with catalog.writing() as writing:
+        owe_again = update(Outbox).where(col(Outbox.message_id).in_(missing)).values(published_at=None)
+        await writing.execute(owe_again)
+    metrics.RECONCILED.labels(kind).inc(len(missing))
+    return len(missing)
+
+
+async def _is_registered(session: ReadSession, row: Outbox) -> bool:
+    payload = Envelope.from_body(row.body).payload
+    if not isinstance(payload, ReleaseRegistered):
+        return True
+    return await session.get(Release, (row.project_id, payload.release_id)) is not None
 
 
 def _again(session: WriteSession, envelope: Envelope) -> None:
