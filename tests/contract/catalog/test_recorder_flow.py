@@ -4,20 +4,22 @@ import asyncio
 import hashlib
 import itertools
 from collections import Counter
+from datetime import timedelta
 from uuid import UUID
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 from sqlmodel import col
 
 from varanger.api.application.dead_letters import open_dead_letters, record_dead_letter, replay
 from varanger.api.application.promote_release import PromotionRefused, promote, rollback
-from varanger.api.application.reconcile import reconcile, upload_fact
+from varanger.api.application.reconcile import reconcile, send_everything_again, upload_fact
 from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.record_releases import register, release_recorder
 from varanger.api.application.relay_outbox import relay_once
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
+from varanger.common.catalog.queues import send
 from varanger.common.catalog.tables import Deployment, Media, MediaHistory, Outbox, PredictionRow, Project, Upload
 from varanger.common.clock import now
 from varanger.common.errors import BadMessage
@@ -403,3 +405,22 @@ async def test_a_dead_letter_of_any_bytes_is_kept(catalog: Catalog) -> None:
     (letter,) = await open_dead_letters(catalog)
     assert (letter.body, letter.reason, letter.project_id) == (b"\x00\xff", "not JSON", "")
     await bus.close()
+
+
+async def test_a_bus_that_forgot_everything_is_told_all_that_is_open(catalog: Catalog) -> None:
+    await make_project(catalog, FIRST)
+    ids = await accept(catalog, 3)
+    await fact_recorder(catalog)([say(stored(ids[0]))])
+    before = MemoryBus((0.01,))
+    await before.start()
+    await drain(catalog, before)
+    await before.close()  # with the command for ids[0] in its queue
+    async with catalog.writing() as session:  # and one older message still in the outbox
+        send(session, "api", [say(stored(new_id()))])
+        await session.execute(update(Outbox).values(created_at=now() - timedelta(days=1)))
+    await send_everything_again(catalog)
+    after = MemoryBus((0.01,))
+    await after.start()
+    await drain(catalog, after)
+    assert [await after.depth(INGEST[0].name), await after.depth(INFERENCE[0].name)] == [2, 1]
+    await after.close()

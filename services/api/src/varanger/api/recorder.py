@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
-from varanger.api.application.reconcile import reconcile
+from varanger.api.application.reconcile import reconcile, send_everything_again
 from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.record_releases import release_recorder
 from varanger.api.application.sweep import forget_inbox, sweep_recorded, sweep_rowless
@@ -30,7 +30,7 @@ async def build_recorder(wiring: Wiring) -> Service:
     holder = str(uuid4())
     if settings.bus_url.startswith("memory:"):
         # What was in flight at the last stop is in no queue any more.
-        await reconcile(catalog, bus, now())
+        await send_everything_again(catalog)
 
     async def reconcile_step() -> bool:
         if await take_lease(catalog, "reconciler", holder, LEASE_S) is not None:

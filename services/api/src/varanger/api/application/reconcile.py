@@ -57,6 +57,16 @@ async def reconcile(catalog: Catalog, bus: Bus, still_since: datetime) -> int:
     return sent
 
 
+async def send_everything_again(catalog: Catalog) -> int:
+    """Send again all that is open; how many were sent. For the start of a bus that remembers nothing."""
+    sent = await request_waiting(catalog)
+    begun = now()
+    for lane in Lane:
+        for send_again in (_uploads, _classifications):
+            sent += await _all(send_again, catalog, lane, begun)
+    return sent + await _rounds(catalog, begun)
+
+
 async def _left_by(catalog: Catalog, otherwise: datetime) -> datetime:
     """What was owed to the bus before this has left the outbox."""
     async with catalog.reading() as session:
