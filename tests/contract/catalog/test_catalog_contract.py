@@ -14,8 +14,10 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel, col
 
 from varanger.common.catalog import Catalog, open_catalog
+from varanger.common.catalog.history import remember
+from varanger.common.catalog.inbox import take_new
 from varanger.common.catalog.leases import take_lease
-from varanger.common.catalog.queues import remember, send, take_new
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import MediaHistory, Outbox, Project
 from varanger.common.errors import DependencyDown, RevisionUnknown
 from varanger.common.ids import new_id

@@ -17,7 +17,7 @@ from varanger.api.application.relay_outbox import relay_once
 from varanger.api.application.take_dead_letters import DeadLetterTaker
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Deployment, Job, Outbox, PredictionRow, Project, Release, Upload
 from varanger.common.clock import now
 from varanger.common.errors import RevisionUnknown

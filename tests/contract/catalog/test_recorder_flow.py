@@ -19,7 +19,7 @@ from varanger.api.application.record_releases import register, release_recorder
 from varanger.api.application.relay_outbox import relay_once
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Deployment, Media, MediaHistory, Outbox, PredictionRow, Project, Upload
 from varanger.common.clock import now
 from varanger.common.errors import BadMessage

@@ -6,8 +6,8 @@ from sqlalchemy import case, or_, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import Catalog
-from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import Lease
+from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.clock import now
 
 

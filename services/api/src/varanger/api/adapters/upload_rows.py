@@ -7,8 +7,8 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
-from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import Media, PredictionRow, Upload
+from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.words import Lane, MediaState
 
 

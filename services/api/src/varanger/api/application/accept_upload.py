@@ -18,7 +18,8 @@ from varanger.api.adapters import upload_rows
 from varanger.api.domain.names import last_name, safe_path
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.database import WriteSession
-from varanger.common.catalog.queues import remember, send
+from varanger.common.catalog.history import remember
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Deployment, Upload
 from varanger.common.clock import now
 from varanger.common.errors import DependencyDown

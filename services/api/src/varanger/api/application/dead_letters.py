@@ -10,7 +10,7 @@ from sqlmodel import col
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.known_media import KnownMedia
 from varanger.common.catalog.database import Catalog, WriteSession
-from varanger.common.catalog.queues import remember
+from varanger.common.catalog.history import remember
 from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Job, Outbox, PredictionRow
 from varanger.common.clock import now
 from varanger.common.errors import BadMessage

@@ -5,7 +5,7 @@ from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.common.catalog.database import WriteSession
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Project, Promotion, Release
 from varanger.common.errors import VarangerError
 from varanger.common.messages import Envelope, ReleasePromoted

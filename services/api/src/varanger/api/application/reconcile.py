@@ -13,7 +13,7 @@ from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.request_classification import command, request_waiting
 from varanger.common import topology
 from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import (
     DeadLetterRow,
     Deployment,

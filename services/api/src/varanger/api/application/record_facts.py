@@ -10,7 +10,8 @@ from varanger.api.application.known_media import KnownMedia
 from varanger.api.application.request_classification import request_intake
 from varanger.api.domain.shown_answer import Beats
 from varanger.common.catalog.database import Catalog, WriteSession
-from varanger.common.catalog.queues import remember, take_new
+from varanger.common.catalog.history import remember
+from varanger.common.catalog.inbox import take_new
 from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Quarantine
 from varanger.common.clock import now
 from varanger.common.consumer import Handler

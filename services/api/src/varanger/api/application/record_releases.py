@@ -6,8 +6,8 @@ from varanger.api import PRODUCER
 from varanger.api.application.promote_release import promote
 from varanger.api.application.request_classification import request_waiting
 from varanger.common.catalog.database import Catalog, WriteSession
-from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import Project, Release
+from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.clock import now
 from varanger.common.consumer import Handler
 from varanger.common.errors import BadMessage, ReleaseInvalid

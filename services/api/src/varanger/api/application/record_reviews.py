@@ -7,7 +7,8 @@ from uuid import UUID
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.adapters import job_rows, media_rows
 from varanger.common.catalog.database import WriteSession
-from varanger.common.catalog.queues import remember, send
+from varanger.common.catalog.history import remember
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Review
 from varanger.common.errors import VarangerError
 from varanger.common.messages import Envelope, ReviewRecorded

@@ -9,7 +9,7 @@ from sqlmodel import col
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.known_media import KnownMedia
 from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Project, Upload
 from varanger.common.messages import ClassificationRequested, Envelope
 from varanger.common.words import Lane, Purpose

@@ -4,7 +4,7 @@ from typing import Any
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.common.catalog.database import WriteSession
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Job
 from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, Message, QcRoundRequested, TrainingRequested

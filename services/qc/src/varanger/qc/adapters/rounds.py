@@ -10,7 +10,6 @@ from sqlalchemy import ColumnElement, and_, func, or_, select, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
-from varanger.common.catalog.queues import insert_ignore
 from varanger.common.catalog.tables import (
     NO_FRAME,
     Deployment,
@@ -22,6 +21,7 @@ from varanger.common.catalog.tables import (
     QcTask,
     Review,
 )
+from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.words import JobState
 from varanger.qc.domain.frame import FrameRow
 

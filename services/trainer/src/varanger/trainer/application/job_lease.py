@@ -13,7 +13,7 @@ from sqlmodel import col, select
 
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.database import WriteSession
-from varanger.common.catalog.queues import send
+from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import Job
 from varanger.common.clock import now
 from varanger.common.messages import Envelope
