@@ -1,4 +1,4 @@
-"""The outbox: what a decision owes the bus is written in its own transaction, so nothing is said that did not happen."""
+"""The outbox: what a decision owes the bus, written in the transaction of the decision."""
 
 from collections.abc import Iterable
 

@@ -85,6 +85,12 @@ class Upload(SQLModel, table=True):
         ),
         Index("upload_by_state", "project_id", "state"),
         Index("upload_by_progress", "state", "progress_at"),
+        Index(
+            "upload_to_sweep",
+            "media_id",
+            postgresql_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
+            sqlite_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
+        ),
     )
 
     media_id: UUID = Field(default_factory=new_id, primary_key=True)
@@ -320,6 +326,7 @@ class Outbox(SQLModel, table=True):
             postgresql_where=text("published_at IS NULL"),
             sqlite_where=text("published_at IS NULL"),
         ),
+        Index("outbox_published", "published_at"),
     )
 
     message_id: UUID = Field(primary_key=True)

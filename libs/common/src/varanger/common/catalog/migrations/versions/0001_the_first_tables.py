@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+
 from varanger.common.catalog.columns import Json, UtcDateTime
 
 revision = "0001"
@@ -168,6 +169,7 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("message_id"),
     )
     with op.batch_alter_table("outbox", schema=None) as batch_op:
+        batch_op.create_index("outbox_published", ["published_at"], unique=False)
         batch_op.create_index(
             "outbox_waiting",
             ["lane", "message_id"],
@@ -328,4 +330,11 @@ def upgrade() -> None:
             unique=True,
             postgresql_where=sa.text("duplicate_of IS NULL"),
             sqlite_where=sa.text("duplicate_of IS NULL"),
+        )
+        batch_op.create_index(
+            "upload_to_sweep",
+            ["media_id"],
+            unique=False,
+            postgresql_where=sa.text("swept_at IS NULL AND duplicate_of IS NULL"),
+            sqlite_where=sa.text("swept_at IS NULL AND duplicate_of IS NULL"),
         )
