@@ -46,7 +46,7 @@ def _print_round(console: Console, project: str, round_: dict[str, Any]) -> None
     elif report is None or report.get("overall") is None:
         console.print(
             f"QC round {round_['round_id']} is drawn and open: answer it with "
-            f"POST /v1/projects/{project}/reviews, and its report fills."
+            f"POST /v1/projects/{project}/reviews, and its report fills (docs/operating.md: keys, first project)."
         )
     else:
         overall = report["overall"]
