@@ -45,12 +45,22 @@ class Run:
             time_zone=one.time_zone,
         )
 
-    def upload_season(self, season: Season, deployments: Sequence[SimulatedDeployment]) -> list[Verdict]:
-        """Send the folders of these deployments."""
+    def upload_season(
+        self,
+        season: Season,
+        deployments: Sequence[SimulatedDeployment],
+        on_answer: Callable[[], None] = lambda: None,
+    ) -> list[Verdict]:
+        """Send the folders of these deployments; `on_answer` is called after each request."""
         found = []
         for one in deployments:
             self.add_deployment(one)
-            found += self.client.upload_folder(self.project, one.deployment_id, season.folder / one.folder)
+            found += self.client.upload_folder(
+                self.project,
+                one.deployment_id,
+                season.folder / one.folder,
+                on_progress=lambda _done, _total: on_answer(),
+            )
         self.verdicts += found
         return found
 

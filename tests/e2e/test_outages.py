@@ -1,5 +1,6 @@
 """What stands behind the services goes away in the middle of the work: nothing is lost, and it goes on by itself."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,8 +27,8 @@ class Cards:
     cameras: tuple[SimulatedDeployment, ...]
     expected: Snapshot
 
-    def send(self, run):
-        run.upload_season(self.season, self.cameras)
+    def send(self, run, on_answer=lambda: None):
+        run.upload_season(self.season, self.cameras, on_answer)
 
     def compare(self, run, **options):
         assert differences(self.expected, run.snapshot(**options)) == []
@@ -140,9 +141,10 @@ def test_a_worker_that_starts_before_its_store_waits_for_it(system, store_gate):
 def test_the_gateway_is_killed_while_files_come_in(system, cards, new_run):
     """What it answered is durable (promise 1); what it did not answer is sent again."""
     run, gateway = new_run("gateway"), system.processes["api"]
+    answered = threading.Event()
     with ThreadPoolExecutor(1) as background:
-        sending = background.submit(cards.send, run)
-        wait_for_work(system, run, "ingest")
+        sending = background.submit(cards.send, run, answered.set)
+        assert answered.wait(60)
         assert not sending.done()
         assert gateway.kill() == -9
         gateway.start()

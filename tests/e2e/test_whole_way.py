@@ -169,7 +169,7 @@ def test_kill_9_of_each_worker_changes_nothing(undisturbed, system, season, new_
             begun = process.handled()
             sending = background.submit(run.upload_season, season, season.deployments[number :: len(victims)])
             wait_until(lambda process=process, begun=begun: process.handled() > begun, 60, run.logs, every_s=0.02)
-            time.sleep(moments.uniform(0.0, 0.6))
+            time.sleep(moments.uniform(0.0, 0.25))
             assert process.kill() == -9
             assert run.stats()["pending"], "the work was over before the kill"
             time.sleep(moments.uniform(0.0, 1.0))

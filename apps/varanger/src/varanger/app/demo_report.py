@@ -63,12 +63,8 @@ def _print_round(console: Console, project: str, round_: dict[str, Any]) -> None
 
 def _figure(figure: dict[str, Any]) -> tuple[str, str, str]:
     raw = figure["raw"]["value"] if figure["raw"] else None
-    interval = figure["interval"]
-    return (
-        _share(raw),
-        _share(figure["corrected"]),
-        "–" if interval is None else f"{interval[0]:.2f} – {interval[1]:.2f}",
-    )
+    low, high = figure["interval"] or (None, None)
+    return _share(raw), _share(figure["corrected"]), f"{_share(low)} – {_share(high)}"
 
 
 def _share(value: float | None) -> str:
