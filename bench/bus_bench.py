@@ -1,6 +1,6 @@
 """The bus port against bare aio-pika with confirms: the same queue, the same bodies, 128 in flight.
 
-    python bench/bus_bench.py [--messages 1500] [--repeats 7] [--quick]
+    python bench/bus_bench.py [--messages 8000] [--repeats 9] [--quick]
 
 On the broker of VARANGER_TEST_AMQP_URL, in a vhost of its own. Ours includes what the port adds: making each
 envelope's JSON, headers, keeping account of what is held.
@@ -153,8 +153,8 @@ async def main(url: str, messages: int, repeats: int) -> None:
 
 if __name__ == "__main__":
     parser = options(__doc__)
-    parser.add_argument("--messages", type=int, default=1500)
-    parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--messages", type=int, default=8000)
+    parser.add_argument("--repeats", type=int, default=9)
     given = parser.parse_args()
     with own_vhost() as vhost_url:
         asyncio.run(main(vhost_url, *((IN_FLIGHT, 1) if given.quick else (given.messages, given.repeats))))
