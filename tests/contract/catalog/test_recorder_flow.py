@@ -424,3 +424,26 @@ async def test_a_bus_that_forgot_everything_is_told_all_that_is_open(catalog: Ca
     await drain(catalog, after)
     assert [await after.depth(INGEST[0].name), await after.depth(INFERENCE[0].name)] == [2, 1]
     await after.close()
+
+
+async def test_what_inference_could_not_answer_can_be_replayed(catalog: Catalog) -> None:
+    await make_project(catalog, FIRST)
+    (media_id,) = await accept(catalog)
+    record = fact_recorder(catalog)
+    await record([say(stored(media_id)), say(failed(media_id))])
+    assert await states(catalog) == {"failed": 1}
+    (letter,) = await open_dead_letters(catalog, "p")
+    assert (letter.reason, letter.queue, letter.media_id) == ("no view", INFERENCE[0].name, media_id)
+    assert await replay(catalog, [letter.dead_letter_id], by="test") == 1
+    assert await states(catalog) == {"pending": 1}
+    bus = MemoryBus((0.01,))
+    await bus.start()
+    await drain(catalog, bus)
+    assert await bus.depth(INFERENCE[0].name) == 2
+    await bus.close()
+    await record([say(failed(media_id))])
+    assert await states(catalog) == {"failed": 1}
+    assert [one.dead_letter_id for one in await open_dead_letters(catalog)] == [letter.dead_letter_id]
+    await record([say(classified(media_id))])
+    assert await states(catalog) == {"media": 1}
+    assert await open_dead_letters(catalog) == []

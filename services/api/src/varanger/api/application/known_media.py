@@ -34,6 +34,9 @@ class KnownMedia:
     quarantined: dict[UUID, Quarantine]
     predictions: dict[UUID, dict[tuple[str, int], PredictionRow]]
     dead: set[UUID]
+    """An open letter is about their ingest; of a classification the prediction row tells."""
+    with_letters: set[UUID]
+    """Any open letter is about them."""
     projects: dict[str, Project]
     promoted_at: dict[tuple[str, str], str] = field(default_factory=dict)
 
@@ -50,19 +53,19 @@ class KnownMedia:
         predictions: dict[UUID, dict[tuple[str, int], PredictionRow]] = defaultdict(dict)
         for row in rows:
             predictions[row.media_id][(row.release_id, row.frame_number)] = row
-        dead = await session.scalars(
-            select(col(DeadLetterRow.media_id)).where(
-                col(DeadLetterRow.media_id).in_(ids),
-                col(DeadLetterRow.replayed_at).is_(None),
-                col(DeadLetterRow.release_id).is_(None),  # of a classification its prediction row tells
+        letters = await session.execute(
+            select(col(DeadLetterRow.media_id), col(DeadLetterRow.release_id)).where(
+                col(DeadLetterRow.media_id).in_(ids), col(DeadLetterRow.replayed_at).is_(None)
             )
         )
+        about = [(media_id, release_id) for media_id, release_id in letters if media_id is not None]
         known = cls(
             uploads={row.media_id: row for row in uploads},
             media={row.media_id: row for row in media},
             quarantined={row.media_id: row for row in quarantined},
             predictions=predictions,
-            dead={media_id for media_id in dead if media_id is not None},
+            dead={media_id for media_id, release_id in about if release_id is None},
+            with_letters={media_id for media_id, _ in about},
             projects={},
         )
         await known._read_projects(session)

@@ -6,6 +6,7 @@ Raising on a batch makes the consumer run each message alone, so one bad row nev
 from collections.abc import Sequence
 
 from varanger.api import SERVICE
+from varanger.api.application.failed_answers import close_letters, lay_aside
 from varanger.api.application.known_media import KnownMedia
 from varanger.api.application.request_classification import request_intake
 from varanger.api.domain.shown_answer import Beats
@@ -35,9 +36,23 @@ def fact_recorder(catalog: Catalog) -> Handler:
                     raise BadMessage(f"media_id: no upload {fact.media_id} is known")
                 _record(session, known, envelope, fact)
                 known.settle(fact.media_id)
+            await _keep_letters(session, known, [fact for _, fact in facts])
         return ()
 
     return record
+
+
+async def _keep_letters(session: WriteSession, known: KnownMedia, facts: Sequence[Fact]) -> None:
+    """A failed answer gets a letter to replay, an answer closes the letters about it."""
+    for fact in facts:
+        if isinstance(fact, MediaFailed):
+            row = known.predictions[fact.media_id].get((fact.release_id, _frame(fact)))
+            media = known.media.get(fact.media_id)
+            if row is not None and row.state == "failed" and media is not None:
+                await lay_aside(session, media, row)
+    failed_before = known.with_letters & {fact.media_id for fact in facts if isinstance(fact, MediaClassified)}
+    answered = [(fact.media_id, fact.release_id) for fact in facts if isinstance(fact, MediaClassified)]
+    await close_letters(session, [one for one in answered if one[0] in failed_before])
 
 
 def _fact(envelope: Envelope) -> Fact:
@@ -128,10 +143,14 @@ def _failed(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
     remember(session, envelope.project_id, fact.media_id, "failed", envelope.producer, reason=fact.reason)
 
 
+def _frame(fact: MediaClassified | MediaFailed) -> int:
+    return NO_FRAME if fact.frame_number is None else fact.frame_number
+
+
 def _answer_row(
     session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaClassified | MediaFailed
 ) -> PredictionRow:
-    frame = NO_FRAME if fact.frame_number is None else fact.frame_number
+    frame = _frame(fact)
     row = known.predictions[fact.media_id].get((fact.release_id, frame))
     if row is None:
         row = PredictionRow(
