@@ -1,10 +1,13 @@
-"""The retry policy (DESIGN §4): what happens to a delivery after its handler raised. Nothing else decides this.
+"""The retry policy (DESIGN §4): what happens to a delivery after its handler raised. Nothing else decides that.
 
 | what was raised | what happens | counted as an attempt |
 |---|---|---|
 | `BadMessage` | dead letter with its reason, at once | – |
 | `DependencyDown` | the consumer pauses and tries the same delivery again, ever more slowly | no |
 | anything else | a copy with attempt + 1 waits in a retry queue (5, 30, 300 s), runs alone; then dead letter | yes |
+
+A consumer that dies holding a delivery is the broker's to count: `topology.DELIVERY_LIMIT`. Work that no delivery holds
+any more is the reconciler's.
 """
 
 from dataclasses import dataclass

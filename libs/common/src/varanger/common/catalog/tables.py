@@ -146,7 +146,7 @@ class Media(SQLModel, table=True):
     flags: list[str] = Field(default_factory=list, sa_type=Json)
     private: bool = False
     label: str | None = None
-    """Label, confidence, route and release of the prediction that is shown (`domain/shown_answer.py`)."""
+    """Label, confidence, route and release of the prediction that is shown (`domain/shown_prediction.py`)."""
     confidence: float | None = None
     route: str | None = None
     release_id: str | None = None

@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from varanger.api.adapters import export_rows
 from varanger.api.adapters.export_rows import ExportedMedia
-from varanger.api.domain.answers import review_in_force
 from varanger.api.domain.final_table import (
     COLUMNS,
     EMPTY,
@@ -21,6 +20,7 @@ from varanger.api.domain.final_table import (
     persons_answer,
     rows,
 )
+from varanger.api.domain.review_in_force import review_in_force
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.database import ReadSession
 from varanger.common.catalog.tables import Release, Review

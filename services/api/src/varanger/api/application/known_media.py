@@ -10,7 +10,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from varanger.api.domain.media_state import Known, media_state
-from varanger.api.domain.shown_answer import shown_prediction
+from varanger.api.domain.shown_prediction import shown_prediction
 from varanger.common.catalog.database import WriteSession
 from varanger.common.catalog.tables import (
     DeadLetterRow,

@@ -9,7 +9,7 @@ from varanger.api import SERVICE
 from varanger.api.application.failed_answers import close_letters, lay_aside
 from varanger.api.application.known_media import KnownMedia
 from varanger.api.application.request_classification import request_intake
-from varanger.api.domain.shown_answer import Beats
+from varanger.api.domain.shown_prediction import Beats
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.history import remember
 from varanger.common.catalog.inbox import take_new

@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from varanger.api.application.media_queries import KnownFile, Stats, WholeFile
-from varanger.api.domain.answers import review_in_force
+from varanger.api.domain.review_in_force import review_in_force
 from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, MediaHistory, PredictionRow, Review
 from varanger.common.words import Detection, MediaState, Observation, ReviewObservation
 

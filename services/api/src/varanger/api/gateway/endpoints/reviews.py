@@ -8,7 +8,7 @@ from pydantic import BaseModel, Field, field_validator
 
 from varanger.api.application.record_reviews import GivenReview, ReviewRefused, record_reviews
 from varanger.api.domain.access import Scope
-from varanger.api.domain.answers import RANKS
+from varanger.api.domain.review_in_force import RANKS
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints.media import FileDep
 from varanger.api.gateway.endpoints.projects import existing_project
