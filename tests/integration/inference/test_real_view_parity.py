@@ -1,4 +1,4 @@
-"""Models see the same in the view that ingest wrote as in the original (DESIGN §3, "decode once"), on real images."""
+"""Models see the same in the view that ingest wrote as in the original (decode once), on real images."""
 
 from pathlib import Path
 

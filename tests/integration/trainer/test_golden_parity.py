@@ -1,4 +1,4 @@
-"""The shipped demonstration release answers alike in torch, in ONNX Runtime and in Triton (DESIGN section 5)."""
+"""The shipped demonstration release answers alike in torch, in ONNX Runtime and in Triton (docs/decisions/0010)."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,4 +1,4 @@
-"""Time as DESIGN §3 wants it: the camera's own time is naive, everything of ours is aware UTC."""
+"""Time: the camera's own time is naive, everything of ours is aware UTC."""
 
 from datetime import UTC, datetime, timedelta
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""The kinds of things that go wrong (DESIGN §4). What happens next depends on the kind alone: see `retry.py`."""
+"""The kinds of things that go wrong (docs/dataflow.md). What happens next depends on the kind alone: see `retry.py`."""
 
 
 class VarangerError(Exception):

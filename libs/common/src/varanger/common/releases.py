@@ -3,7 +3,7 @@
 A bundle is a folder, or a prefix `releases/<release_id>/` of the object store:
 
     manifest.json            canonical JSON of `ReleaseManifest`; its sha256 is the release's id
-    models/<sha256>.onnx     model files by the model contract (DESIGN §5)
+    models/<sha256>.onnx     model files by the model contract (docs/decisions/0010)
     weights/<sha256>.…       what training needs to go on from here; not needed to answer
 """
 
@@ -47,7 +47,7 @@ class StageModel(Frozen):
 
 
 class RoutingRule(Frozen):
-    """How global and experts make one answer (Mulero-Pázmány 2025; DESIGN §5). The defaults are the paper's."""
+    """How global and experts make one answer (docs/decisions/0009). The defaults are the paper's."""
 
     groups: dict[str, str] = Field(default_factory=dict)
     """Species -> group. A class of the global model that stands in no group (people, vehicles) is never routed."""

@@ -1,4 +1,4 @@
-"""The retry policy (DESIGN §4): what happens to a delivery after its handler raised. Nothing else decides that.
+"""The retry policy (docs/dataflow.md): what happens to a delivery after its handler raised. Nothing else decides that.
 
 | what was raised | what happens | counted as an attempt |
 |---|---|---|

@@ -1,4 +1,4 @@
-"""The model contract (DESIGN §5) as both predictor adapters hold a model to it: names, checks, splitting."""
+"""The model contract (docs/decisions/0010) as both predictor adapters hold a model to it: names, checks, splitting."""
 
 import hashlib
 from collections.abc import Iterator

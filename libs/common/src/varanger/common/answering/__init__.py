@@ -1,4 +1,4 @@
-"""How a release's models make one answer (DESIGN §5): the routing rule, the vote on background, calibration, geometry.
+"""How a release's models make one answer (docs/decisions/0009): the rule, the vote on background, calibration, boxes.
 
 Pure. Inference answers with it and the trainer measures with it, so that a release's figures are those of its answers.
 """

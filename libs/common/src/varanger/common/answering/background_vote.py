@@ -1,4 +1,4 @@
-"""The vote on background (Mulero-Pázmány 2025, Fig. 2 scenario B and "Challenge 1"; DESIGN §5).
+"""The vote on background (Mulero-Pázmány 2025, Fig. 2 scenario B and "Challenge 1").
 
 The global model saw nothing, so every expert looks. Experts often see *an* animal even when it is none of theirs, but
 then "typically below 60 %": the one expert with the most confident box answers for the whole image. Where none

@@ -1,7 +1,7 @@
 """The routing rule: which experts look at an image, and how their boxes and the global model's become one answer.
 
 Mulero-Pázmány 2025, Fig. 2 (scenario A: the class seen picks the expert; scenario B: background goes to all), with
-what DESIGN §5 adds so that every animal counts. The paper answers per image; here per animal:
+what docs/decisions/0009 adds so that every animal counts. The paper answers per image; here per animal:
 
 1. Boxes from `detection_floor` on are *seen*. The classes seen choose the groups; each group's expert is asked once.
 2. Nothing seen: all experts look, and vote (`background_vote.py`).

@@ -1,4 +1,4 @@
-"""`Predictor`: runs model files by the model contract (DESIGN §5). Policy (routing, thresholds) lives in the worker."""
+"""`Predictor`: runs model files by the model contract (docs/decisions/0010). Policy lives in the worker."""
 
 from dataclasses import dataclass
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""Böhner's final table (Böhner et al. 2023; DESIGN §8): long, one row per image and class.
+"""Böhner's final table (Böhner et al. 2023): long, one row per image and class.
 
 `presence_*` is 1 or 0 where somebody looked at a usable image, and NA where nobody looked, where the image was bad, or
 (automatic) where the release that answered does not know the class. Never 0 for "we do not know".

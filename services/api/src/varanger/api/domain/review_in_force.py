@@ -1,4 +1,4 @@
-"""Whose answer is in force for a media (DESIGN §1): adjudicated review, else own, else imported, newest of its rank."""
+"""Whose answer is in force for a media: adjudicated review, else own, else imported, newest of its rank."""
 
 from collections.abc import Iterable
 from datetime import datetime

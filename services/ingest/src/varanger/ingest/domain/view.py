@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 LONG_SIDE = 1280
-"""Pixels, at most. The largest input a detector asks for (DESIGN §5); nothing is ever enlarged to it."""
+"""Pixels, at most. The largest input a detector asks for; nothing is ever enlarged to it."""
 
 QUALITY = 85
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from varanger.trainer.training.offline import prepare_ultralytics
 
-#: Layers 0-9 are the backbone in every P5 network of the YOLOv8 family (DESIGN section 5).
+#: Layers 0-9 are the backbone in every P5 network of the YOLOv8 family.
 BACKBONE_LAYERS = 10
 
 

@@ -1,4 +1,4 @@
-"""The model contract as ONNX operators around an exported network (DESIGN section 5).
+"""The model contract as ONNX operators around an exported network (docs/decisions/0010).
 
 Only operators of opset 17 that ONNX Runtime runs on a CPU and in Triton's onnxruntime backend. The steps are those of
 ``contract_reference``; each line below names what it computes.

@@ -1,4 +1,4 @@
-"""The model contract in torch: what the exported graph must answer, number for number (DESIGN section 5).
+"""The model contract in torch: what the exported graph must answer, number for number (docs/decisions/0010).
 
 ``contract_graph`` builds the same steps from ONNX operators; golden parity compares the two.
 """
