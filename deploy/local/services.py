@@ -21,7 +21,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-from local_services import compose, debian
+from local_services import compose, debian, tools
 from local_services.address import Address, port_is_free
 from local_services.object_store import ObjectStore
 from local_services.postgresql import PostgreSQL
@@ -48,7 +48,12 @@ def main() -> int:
     if arguments.command == "status":
         return show_status(state, chosen)
     with one_at_a_time(state):
-        return up(state, chosen) if arguments.command == "up" else down(state, chosen)
+        if arguments.command == "down":
+            return down(state, chosen)
+        complaint = tools.provide()
+        if complaint is not None:
+            print(complaint, file=sys.stderr)
+        return up(state, chosen) or int(complaint is not None)
 
 
 def up(state: Path, services: list[LocalService]) -> int:
