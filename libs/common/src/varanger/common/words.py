@@ -2,7 +2,6 @@
 
 from enum import StrEnum
 from typing import Annotated, Literal
-from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
@@ -155,12 +154,3 @@ class DeploymentSnapshot(Frozen):
     camera_setup: str = "default"
     time_zone: str = "Etc/UTC"
     clock_correction_s: float = 0.0
-
-
-class MediaFile(Frozen):
-    """Where the bytes of one media are."""
-
-    media_id: UUID
-    key: str
-    sha256: Sha256
-    bytes: int = Field(ge=0)

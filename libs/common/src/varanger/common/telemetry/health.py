@@ -150,5 +150,7 @@ class QuietServer(uvicorn.Server):
         except SystemExit as error:
             raise OSError(f"port {self.config.port} is taken") from error
 
-    def install_signal_handlers(self) -> None:
-        """The process handles signals, and tells this server to stop."""
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: the process handles them, and tells this server to stop when its work is drained."""
+        yield

@@ -87,11 +87,6 @@ async def tasks_drawn(
     return {(row.round_id, row.media_id) for row in await session.execute(query)}
 
 
-async def find_review(session: ReadSession, review_id: UUID) -> Review | None:
-    """The review, or None."""
-    return await session.get(Review, review_id)
-
-
 async def list_releases(session: ReadSession, project_id: str) -> Sequence[Release]:
     """The project's releases, newest first."""
     query = select(Release).where(col(Release.project_id) == project_id).order_by(col(Release.registered_at).desc())
