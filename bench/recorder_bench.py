@@ -11,7 +11,7 @@ import asyncio
 import hashlib
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime
+from datetime import datetime
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from uuid import UUID
@@ -25,7 +25,7 @@ from varanger.api.application.record_facts import fact_recorder
 from varanger.api.recorder import RECORDER_BATCH
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.migrate import migrate
-from varanger.common.catalog.tables import PredictionRow, Project, Upload
+from varanger.common.catalog.tables import Deployment, PredictionRow, Project, Upload
 from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, MediaClassified, MediaMetadata, MediaStored
 from varanger.common.words import Detection, Lane, MediaState, Observation, Prediction, Purpose
@@ -91,6 +91,7 @@ class Recording:
         ids = [new_id() for _ in range(self._media)]
         async with self._catalog.writing() as session:
             session.add(Project(project_id=PROJECT, release_id=RELEASE))
+            session.add(Deployment(project_id=PROJECT, deployment_id="D1", location_id="L1"))
             session.add_all(upload(media_id) for media_id in ids)
         payloads = [*(stored(media_id) for media_id in ids), *(classified(media_id) for media_id in ids)]
         return [Envelope.wrap(payload, project_id=PROJECT, producer="bench/1") for payload in payloads]
@@ -135,7 +136,6 @@ def stored(media_id: UUID) -> MediaStored:
         width=2048,
         height=1536,
         metadata=metadata,
-        captured_at_utc=datetime(2026, 1, 1, 11, tzinfo=UTC),
     )
 
 

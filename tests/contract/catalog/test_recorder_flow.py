@@ -13,10 +13,11 @@ from sqlmodel import col
 
 from varanger.api.application.dead_letters import open_dead_letters, record_dead_letter, replay
 from varanger.api.application.promote_release import PromotionRefused, promote, rollback
-from varanger.api.application.reconcile import reconcile, send_everything_again, upload_fact
+from varanger.api.application.reconcile import reconcile, send_everything_again
 from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.record_releases import register, release_recorder
 from varanger.api.application.relay_outbox import relay_once
+from varanger.api.application.upload_fact import upload_fact
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.outbox import send

@@ -17,7 +17,8 @@ DEPLOYMENT = {
     "end": "2026-09-01T10:00:00+02:00",
     "blind_periods": [{"start": "2026-07-01T00:00:00Z", "end": "2026-07-02T00:00:00Z", "reason": "snow"}],
     "time_zone": "Europe/Oslo",
-    "clock_correction_s": -3600,
+    "clock_correction": {"kind": "offset", "seconds": -3600},
+    "event_gap_s": 120.0,
 }
 BACKWARDS = {"start": "2026-07-02T00:00:00Z", "end": "2026-07-01T00:00:00Z"}
 DEPLOYMENTS = "/v1/projects/tundra/deployments"
@@ -50,7 +51,15 @@ async def test_a_deployment_comes_back_as_it_was_given(house):
     found = (await house.get(f"{DEPLOYMENTS}/south-1")).json()
     assert found["start"] == "2026-06-01T08:00:00Z"
     assert found["blind_periods"] == DEPLOYMENT["blind_periods"]
-    for name in ("location_name", "latitude", "camera_setup", "time_zone", "clock_correction_s", "habitat"):
+    for name in (
+        "location_name",
+        "latitude",
+        "camera_setup",
+        "time_zone",
+        "clock_correction",
+        "event_gap_s",
+        "habitat",
+    ):
         assert found[name] == DEPLOYMENT[name]
     assert (await house.post(DEPLOYMENTS, DEPLOYMENT)).status_code == 409
     assert len((await house.get(DEPLOYMENTS)).json()) == 2

@@ -322,9 +322,9 @@ async def test_problem_details_name_the_path(house):
 
 
 async def test_a_silent_client_is_given_up(house, monkeypatch):
-    from varanger.api.gateway.endpoints import uploads
+    from varanger.api.gateway import intake
 
-    monkeypatch.setattr(uploads, "LONGEST_SILENCE_S", 0.05)
+    monkeypatch.setattr(intake, "LONGEST_SILENCE_S", 0.05)
 
     async def body():
         yield PART

@@ -51,15 +51,13 @@ def ingest(objects, tmp_path):
 
 @pytest.fixture
 def upload(objects):
-    async def uploaded(data, name="IMG_0001.JPG", time_zone="Europe/Oslo", **changes):
+    async def uploaded(data, name="IMG_0001.JPG", **changes):
         media_id = new_id()
         key = f"incoming/{PROJECT}/{media_id}"
         await objects.put(key, data)
         said = {
             "media_id": media_id,
-            "deployment": DeploymentSnapshot(
-                deployment_id="D1", location_id="Vestre Jakobselv", time_zone=time_zone, clock_correction_s=60
-            ),
+            "deployment": DeploymentSnapshot(deployment_id="D1", location_id="Vestre Jakobselv"),
             "incoming_key": key,
             "sha256": hashlib.sha256(data).hexdigest(),
             "bytes": len(data),
@@ -94,7 +92,6 @@ async def test_an_image_becomes_media(ingest, upload, objects, draw):
     assert fact.view_key == f"views/{PROJECT}/{envelope.payload.media_id}.jpg"
     assert (fact.width, fact.height, fact.bytes, fact.media_type) == (1600, 900, len(data), "image/jpeg")
     assert fact.metadata.captured_at == datetime(2024, 5, 6, 7, 8, 9)
-    assert fact.captured_at_utc == datetime(2024, 5, 6, 5, 9, 9, tzinfo=UTC)
     assert fact.flags == ()
     assert await objects.get(fact.key) == data
     assert Image.open(io.BytesIO(await objects.get(fact.view_key))).size == (1280, 720)
@@ -177,11 +174,6 @@ async def test_bytes_that_are_not_the_accepted_ones_are_the_stores_fault(ingest,
     with pytest.raises(StoreFault):
         await ingest([envelope])
     assert await keys(objects) == [envelope.payload.incoming_key]
-
-
-async def test_a_zone_that_is_none_is_a_bad_message(ingest, upload, draw):
-    with pytest.raises(BadMessage, match="Mars"):
-        await ingest([await upload(draw(), time_zone="Mars/Olympus")])
 
 
 async def test_another_message_is_a_bad_message(ingest):

@@ -1,8 +1,7 @@
 """Time: the camera's own time is naive, everything of ours is aware UTC."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Annotated
-from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator
 
@@ -29,15 +28,3 @@ CameraTime = Annotated[datetime, AfterValidator(_require_naive)]
 def now() -> datetime:
     """The present, aware."""
     return datetime.now(UTC)
-
-
-def camera_time_to_utc(captured_at: datetime, time_zone: str, clock_correction_s: float = 0.0) -> datetime:
-    """The camera's own naive time, corrected and read in the deployment's IANA zone, as UTC.
-
-    An ambiguous local time (DST going back) is read as the earlier one, as `fold=0` says.
-
-    Raises:
-        zoneinfo.ZoneInfoNotFoundError: the zone is not an IANA name.
-    """
-    corrected = captured_at + timedelta(seconds=clock_correction_s)
-    return corrected.replace(tzinfo=ZoneInfo(time_zone)).astimezone(UTC)

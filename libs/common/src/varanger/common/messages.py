@@ -34,6 +34,15 @@ class Message(Frozen):
     TYPE: ClassVar[str]
 
 
+class Mend(Frozen):
+    """What a person said of a quarantined file when sending it back to ingest."""
+
+    captured_at: CameraTime | None = None
+    """The camera's own time, where the file does not say it or says it wrong."""
+    accept_as_is: bool = False
+    """Take it although its name says another type than its bytes."""
+
+
 class MediaUploaded(Message):
     """Fact (api): the bytes are durable under `incoming_key` and the upload row is committed."""
 
@@ -46,17 +55,48 @@ class MediaUploaded(Message):
     original_name: str
     original_path: str | None = None
     uploaded_at: UtcTime
+    archive_id: UUID | None = None
+    """The zip it came out of: an archive inside an archive is not opened."""
+    mend: Mend | None = None
+    intake_number: int = Field(default=1, ge=1)
+    """How often it was sent to ingest: raised by a release from quarantine."""
 
 
 class MediaMetadata(Frozen):
     """What the file itself says. Absent means the file does not say, never a guess."""
 
     captured_at: CameraTime | None = None
+    """The camera's own naive time, to the second."""
+    sub_seconds: float | None = Field(default=None, ge=0, lt=1)
+    """What follows the second, as a share of it."""
+    utc_offset: str | None = None
+    """`+HH:MM`, where the file says one."""
     make: str | None = None
     model: str | None = None
     serial_number: str | None = None
+    user_label: str | None = None
+    """What somebody wrote into the camera, often the site's name."""
     capture_method: CaptureMethod | None = None
+    sequence_number: int | None = None
+    """n of "n of m" in one trigger burst, as the file says; Reconyx writes 0 of 0 for a time-lapse image."""
+    sequence_length: int | None = None
+    event_number: int | None = None
+    """The camera's own count of triggers; starts again at a restart."""
+    temperature_c: float | None = None
+    moon_phase: int | None = None
+    """0 new … 4 full … 7 old crescent, as Reconyx counts."""
+    battery_v: float | None = None
+    infrared: bool | None = None
+    """Whether the infrared flash was on."""
+    exposure_time_s: float | None = None
+    f_number: float | None = None
+    iso: int | None = None
+    latitude: float | None = Field(default=None, ge=-90, le=90)
+    """Decimal degrees, north positive; of the camera's own GPS."""
+    longitude: float | None = Field(default=None, ge=-180, le=180)
+    """Decimal degrees, east positive."""
     exif_data: dict[str, Any] = Field(default_factory=dict)
+    """Every tag worth keeping, named as ExifTool's family 1 does."""
     reader: str = ""
     """Which reader answered, as `exiftool 12.57`, or `pillow` with what it cannot read."""
 
@@ -76,7 +116,12 @@ class MediaStored(Message):
     width: int
     height: int
     metadata: MediaMetadata
-    captured_at_utc: UtcTime | None = None
+    duration_s: float | None = None
+    """Of a video."""
+    frame_rate: float | None = None
+    """Frames per second, of a video."""
+    frame_numbers: tuple[int, ...] = ()
+    """The frames sampled from a video, from 0: each has its view (`frame_view_key`) and gets its own answer."""
     flags: tuple[str, ...] = ()
     """`no_date`, `truncated`, …: what a person may want to look at."""
 
@@ -93,6 +138,27 @@ class MediaQuarantined(Message):
     reason: str
     """One of `varanger.ingest.domain.verdict.QuarantineReason`."""
     detail: str = ""
+    intake_number: int = Field(default=1, ge=1)
+    """Of the upload it answers."""
+
+
+class UnpackedEntry(Frozen):
+    """One file of an archive; its id follows from the archive's and its place, so unpacking twice makes the same."""
+
+    media_id: UUID
+    incoming_key: str
+    sha256: Sha256
+    bytes: int
+    original_name: str
+    original_path: str
+
+
+class MediaUnpacked(Message):
+    """Fact (ingest): every file of this archive lies under its own incoming key. From now on its entries count."""
+
+    TYPE: ClassVar[str] = "media.unpacked.v1"
+    media_id: UUID
+    entries: tuple[UnpackedEntry, ...]
 
 
 class ClassificationRequested(Message):
@@ -176,6 +242,7 @@ MESSAGES: tuple[type[Message], ...] = (
     MediaUploaded,
     MediaStored,
     MediaQuarantined,
+    MediaUnpacked,
     ClassificationRequested,
     MediaClassified,
     MediaFailed,

@@ -12,6 +12,7 @@ from varanger.common.messages import (
     MediaFailed,
     MediaQuarantined,
     MediaStored,
+    MediaUnpacked,
     MediaUploaded,
     Message,
     QcRoundRequested,
@@ -50,7 +51,7 @@ def _one_queue(name: str, *messages: type[Message]) -> Queue:
 
 
 INGEST = _both_lanes("ingest", MediaUploaded)
-RECORDER = _both_lanes("recorder", MediaStored, MediaQuarantined, MediaClassified, MediaFailed)
+RECORDER = _both_lanes("recorder", MediaStored, MediaQuarantined, MediaUnpacked, MediaClassified, MediaFailed)
 RELEASES = _one_queue("releases", ReleaseRegistered)
 INFERENCE = _both_lanes("inference", ClassificationRequested)
 QC = _one_queue("qc", QcRoundRequested, ReviewRecorded)

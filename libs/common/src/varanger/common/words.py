@@ -50,6 +50,8 @@ class MediaState(StrEnum):
     DUPLICATE = "duplicate"
     QUARANTINED = "quarantined"
     FAILED = "failed"
+    UNPACKED = "unpacked"
+    """An archive whose entries are files of their own now: they are received, it is not counted any more."""
 
 
 class Purpose(StrEnum):
@@ -152,5 +154,3 @@ class DeploymentSnapshot(Frozen):
     camera_id: str | None = None
     camera_model: str | None = None
     camera_setup: str = "default"
-    time_zone: str = "Etc/UTC"
-    clock_correction_s: float = 0.0

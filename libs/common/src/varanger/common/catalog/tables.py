@@ -51,7 +51,14 @@ class Deployment(SQLModel, table=True):
     blind_periods: list[Any] = Field(default_factory=list, sa_type=Json)
     """`[{"start", "end", "reason"}]`, UTC: when the camera stood there but did not see."""
     time_zone: str = "Etc/UTC"
-    clock_correction_s: float = 0.0
+    clock_correction: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """A `ClockCorrection`; None: the camera's clock was right."""
+    event_gap_s: float = 60.0
+    """Images of cameras that number no triggers are one event while no gap between two of them is longer."""
+    revision: int = 1
+    """Raised by every change; the recorder brings the media's times and events after it."""
+    applied_revision: int = 1
+    """The revision that every recorded media's times and events follow."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
@@ -66,6 +73,9 @@ class ApiKey(SQLModel, table=True):
     key_sha256: str = Field(unique=True)
     label: str = ""
     scopes: list[str] = Field(default_factory=list, sa_type=Json)
+    requests_per_minute: int | None = None
+    """None: as many as the settings allow."""
+    bytes_per_hour: int | None = Field(default=None, sa_type=BigInteger)
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     revoked_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
 
@@ -105,6 +115,10 @@ class Upload(SQLModel, table=True):
     state: str
     """`MediaState`, computed by the recorder from what is known (`domain/media_state.py`)."""
     duplicate_of: UUID | None = None
+    archive_id: UUID | None = Field(default=None, index=True)
+    """The zip it came out of."""
+    intake_number: int = 1
+    """How often it was sent to ingest: raised by a release from quarantine, after which earlier verdicts are void."""
     job_id: UUID | None = None
     traceparent: str | None = None
     received_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
@@ -121,6 +135,8 @@ class Media(SQLModel, table=True):
     __table_args__ = (
         Index("media_by_label", "project_id", "label"),
         Index("media_by_deployment", "project_id", "deployment_id", "captured_at"),
+        Index("media_by_time", "project_id", "deployment_id", "captured_at_utc"),
+        Index("media_of_event", "project_id", "event_id"),
     )
 
     media_id: UUID = Field(primary_key=True)
@@ -135,12 +151,37 @@ class Media(SQLModel, table=True):
     width: int
     height: int
     captured_at: datetime | None = Field(default=None, sa_type=DateTime)
-    """The camera's own naive time."""
+    """The camera's own naive time, to the second; or what a person said it was (flag `date_by_person`)."""
+    sub_seconds: float | None = None
+    utc_offset: str | None = None
+    clock_correction_s: float = 0.0
+    """Seconds added to the camera's own time by the deployment's clock correction: their sum is the true local time."""
     captured_at_utc: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """Derived: corrected, read in the deployment's zone. Changes with the deployment."""
+    time_flags: list[str] = Field(default_factory=list, sa_type=Json)
+    """What the deployment makes of the time: `before_deployment`, `ambiguous_local_time`, …"""
+    event_id: str | None = None
     capture_method: str | None = None
     make: str | None = None
     model: str | None = None
     serial_number: str | None = None
+    user_label: str | None = None
+    sequence_number: int | None = None
+    sequence_length: int | None = None
+    event_number: int | None = None
+    temperature_c: float | None = None
+    moon_phase: int | None = None
+    battery_v: float | None = None
+    infrared: bool | None = None
+    exposure_time_s: float | None = None
+    f_number: float | None = None
+    iso: int | None = None
+    latitude: float | None = None
+    longitude: float | None = None
+    duration_s: float | None = None
+    frame_rate: float | None = None
+    frame_numbers: list[int] = Field(default_factory=list, sa_type=Json)
+    """Frames of a video that have a view and get an answer each; none for a still image."""
     exif_data: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     reader: str = ""
     flags: list[str] = Field(default_factory=list, sa_type=Json)
@@ -151,6 +192,23 @@ class Media(SQLModel, table=True):
     route: str | None = None
     release_id: str | None = None
     stored_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
+class Event(SQLModel, table=True):
+    """Camtrap DP event: the media of one trigger burst of one deployment. Writer: api (recorder)."""
+
+    __tablename__ = "event"
+    __table_args__ = (Index("event_by_deployment", "project_id", "deployment_id", "event_start"),)
+
+    project_id: str = Field(primary_key=True)
+    event_id: str = Field(primary_key=True)
+    """Follows from its members (`domain/events.py`); changes when bursts merge."""
+    deployment_id: str
+    event_start: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """UTC, like the end; None for a media without a time, which is an event of its own."""
+    event_end: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    capture_method: str | None = None
+    media_count: int = 0
 
 
 class Quarantine(SQLModel, table=True):
@@ -167,6 +225,10 @@ class Quarantine(SQLModel, table=True):
     reason: str
     detail: str = ""
     quarantined_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    mend: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """The `Mend` with which a person sent it back to ingest."""
+    released_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
+    """When it was sent back; None again where ingest refused it again."""
 
 
 class PredictionRow(SQLModel, table=True):
@@ -351,6 +413,56 @@ class Inbox(SQLModel, table=True):
     message_id: UUID = Field(primary_key=True)
     project_id: str
     seen_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+
+
+class PartialUpload(SQLModel, table=True):
+    """A file that is still on its way in pieces: by tus, or by presigned parts. Writer: api (gateway, tidied by it)."""
+
+    __tablename__ = "partial_upload"
+    __table_args__ = (Index("partial_upload_expiring", "state", "expires_at"),)
+
+    upload_id: UUID = Field(default_factory=new_id, primary_key=True)
+    project_id: str
+    deployment_id: str
+    kind: str
+    """`tus` or `presigned`."""
+    key_id: UUID | None = None
+    """Whose key began it; nobody else's goes on with it."""
+    original_path: str
+    lane: str
+    bytes: int | None = Field(default=None, sa_type=BigInteger)
+    """As announced."""
+    sha256: str | None = None
+    """As announced; verified before it counts."""
+    offset: int = Field(default=0, sa_type=BigInteger)
+    parts: list[Any] = Field(default_factory=list, sa_type=Json)
+    """tus: `[{"key", "offset", "bytes"}]`, the pieces in the object store; presigned: nothing, the store keeps them."""
+    store_upload_id: str | None = None
+    """The object store's own id of a multipart upload."""
+    state: str = "open"
+    """`open`, `done` or `gone`."""
+    verdict: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """What became of the finished file; told again to whoever asks again."""
+    created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+    expires_at: datetime = Field(sa_type=UtcDateTime)
+
+
+class IdempotencyKey(SQLModel, table=True):
+    """A POST that a client may repeat, and what it was answered. Writer: api (gateway)."""
+
+    __tablename__ = "idempotency_key"
+
+    project_id: str = "*"
+    caller: str = Field(primary_key=True)
+    """The API key's id: two callers may choose the same word."""
+    key: str = Field(primary_key=True)
+    """As the client wrote it into `Idempotency-Key`."""
+    fingerprint: str | None = None
+    """sha256 of what was asked; None until the body is read."""
+    status: int | None = None
+    """None while it is in progress."""
+    body: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    begun_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
 
 
 class DeadLetterRow(SQLModel, table=True):

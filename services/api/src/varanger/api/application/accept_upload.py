@@ -15,6 +15,7 @@ import structlog
 
 from varanger.api import SERVICE
 from varanger.api.adapters import upload_rows
+from varanger.api.application.upload_fact import upload_fact
 from varanger.api.domain.names import last_name, safe_path
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.database import WriteSession
@@ -24,9 +25,8 @@ from varanger.common.catalog.tables import Deployment, Upload
 from varanger.common.clock import now
 from varanger.common.errors import DependencyDown
 from varanger.common.ids import new_id
-from varanger.common.messages import Envelope, MediaUploaded
 from varanger.common.ports.objects import ObjectStore
-from varanger.common.words import DeploymentSnapshot, Lane, MediaState
+from varanger.common.words import Lane, MediaState
 
 PUTS_AT_ONCE = 8
 
@@ -52,7 +52,6 @@ class Sender:
     lane: Lane
     by: str
     traceparent: str
-    producer: str
 
 
 @dataclass(frozen=True)
@@ -124,7 +123,7 @@ def _record(
     """Messages for the winners, rows for the duplicates, a line of history for both."""
     for upload in uploads:
         if upload.media_id in won:
-            send(session, SERVICE, [_message(sender, upload)])
+            send(session, SERVICE, [upload_fact(upload, sender.deployment)])
             remember(
                 session,
                 upload.project_id,
@@ -156,25 +155,6 @@ def _record(
             original_path=upload.original_path,
             deployment=upload.deployment_id,
         )
-
-
-def _message(sender: Sender, upload: Upload) -> Envelope:
-    return Envelope.wrap(
-        MediaUploaded(
-            media_id=upload.media_id,
-            deployment=DeploymentSnapshot.model_validate(sender.deployment.model_dump()),
-            incoming_key=upload.incoming_key,
-            sha256=upload.sha256,
-            bytes=upload.bytes,
-            original_name=upload.original_name,
-            original_path=upload.original_path,
-            uploaded_at=upload.received_at,
-        ),
-        project_id=upload.project_id,
-        producer=sender.producer,
-        lane=sender.lane,
-        traceparent=sender.traceparent,
-    )
 
 
 def _verdict(upload: Upload, won: set[UUID], first: dict[str, UUID]) -> Verdict:

@@ -1,4 +1,4 @@
-"""Everything the recorder must know of a set of media, read in five queries, and their state computed again."""
+"""Everything the recorder must know of a set of media, read in six queries, and their state computed again."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Self
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, tuple_
 from sqlmodel import col
 
 from varanger.api.domain.media_state import Known, media_state
@@ -14,6 +14,7 @@ from varanger.api.domain.shown_prediction import shown_prediction
 from varanger.common.catalog.database import WriteSession
 from varanger.common.catalog.tables import (
     DeadLetterRow,
+    Deployment,
     Media,
     PredictionRow,
     Project,
@@ -22,7 +23,7 @@ from varanger.common.catalog.tables import (
     Upload,
 )
 from varanger.common.clock import now
-from varanger.common.words import Purpose
+from varanger.common.words import MediaState, Purpose
 
 
 @dataclass
@@ -38,6 +39,8 @@ class KnownMedia:
     with_letters: set[UUID]
     """Any open letter is about them."""
     projects: dict[str, Project]
+    deployments: dict[tuple[str, str], Deployment] = field(default_factory=dict)
+    """By project and deployment id, as they are now."""
     promoted_at: dict[tuple[str, str], str] = field(default_factory=dict)
 
     @classmethod
@@ -75,6 +78,14 @@ class KnownMedia:
         names = sorted({upload.project_id for upload in self.uploads.values()})
         projects = await session.scalars(select(Project).where(col(Project.project_id).in_(names)))
         self.projects = {project.project_id: project for project in projects}
+        deployments = await session.scalars(
+            select(Deployment).where(
+                tuple_(col(Deployment.project_id), col(Deployment.deployment_id)).in_(
+                    sorted({(upload.project_id, upload.deployment_id) for upload in self.uploads.values()})
+                )
+            )
+        )
+        self.deployments = {(one.project_id, one.deployment_id): one for one in deployments}
         last = await session.execute(
             select(col(Promotion.project_id), col(Promotion.release_id), func.max(col(Promotion.promoted_at)))
             .where(col(Promotion.project_id).in_(names))
@@ -91,6 +102,7 @@ class KnownMedia:
         media = self.media.get(media_id)
         upload.state = media_state(
             Known(
+                unpacked=upload.state == MediaState.UNPACKED,
                 duplicate=upload.duplicate_of is not None,
                 stored=media is not None,
                 quarantined=media_id in self.quarantined,

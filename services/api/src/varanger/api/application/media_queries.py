@@ -106,4 +106,6 @@ async def project_stats(catalog: Catalog, project_id: str) -> Stats:
         states = await media_rows.count_states(session, project_id)
         by_label = await media_rows.count_by_label(session, project_id)
         by_route = await media_rows.count_by_route(session, project_id)
-    return Stats({state: states.get(state, 0) for state in MediaState}, by_label, by_route)
+    return Stats(
+        {state: states.get(state, 0) for state in MediaState if state is not MediaState.UNPACKED}, by_label, by_route
+    )

@@ -11,6 +11,7 @@ from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.request_classification import command, request_waiting
+from varanger.api.application.upload_fact import upload_fact
 from varanger.common import topology
 from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
 from varanger.common.catalog.outbox import send
@@ -26,10 +27,10 @@ from varanger.common.catalog.tables import (
     Upload,
 )
 from varanger.common.clock import now
-from varanger.common.messages import Envelope, MediaUploaded, QcRoundRequested, ReleaseRegistered
+from varanger.common.messages import Envelope, QcRoundRequested, ReleaseRegistered
 from varanger.common.ports.bus import Bus
 from varanger.common.telemetry import metrics
-from varanger.common.words import DeploymentSnapshot, JobKind, Lane, MediaState
+from varanger.common.words import JobKind, Lane, MediaState
 
 CHUNK = 500
 _SAME_TRANSACTION = timedelta(seconds=1)
@@ -213,25 +214,3 @@ async def _is_registered(session: ReadSession, row: Outbox) -> bool:
 def _again(session: WriteSession, envelope: Envelope) -> None:
     metrics.RECONCILED.labels(envelope.type).inc()
     send(session, SERVICE, [envelope])
-
-
-def upload_fact(upload: Upload, deployment: Deployment) -> Envelope:
-    """The `media.uploaded.v1` of an upload row."""
-    fact = MediaUploaded(
-        media_id=upload.media_id,
-        deployment=DeploymentSnapshot.model_validate(deployment.model_dump()),
-        incoming_key=upload.incoming_key,
-        sha256=upload.sha256,
-        bytes=upload.bytes,
-        original_name=upload.original_name,
-        original_path=upload.original_path,
-        uploaded_at=upload.received_at,
-    )
-    return Envelope.wrap(
-        fact,
-        project_id=upload.project_id,
-        producer=PRODUCER,
-        lane=Lane(upload.lane),
-        job_id=upload.job_id,
-        traceparent=upload.traceparent,
-    )

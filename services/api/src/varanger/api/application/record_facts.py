@@ -9,11 +9,12 @@ from varanger.api import SERVICE
 from varanger.api.application.failed_answers import close_letters, lay_aside
 from varanger.api.application.known_media import KnownMedia
 from varanger.api.application.request_classification import request_intake
+from varanger.api.domain.clock_correction import CLOCK_CORRECTION, derive_time
 from varanger.api.domain.shown_prediction import Beats
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.history import remember
 from varanger.common.catalog.inbox import take_new
-from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Quarantine
+from varanger.common.catalog.tables import NO_FRAME, Deployment, Media, PredictionRow, Quarantine
 from varanger.common.clock import now
 from varanger.common.consumer import Handler
 from varanger.common.errors import BadMessage
@@ -76,19 +77,14 @@ def _record(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
 def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaStored) -> None:
     if fact.media_id in known.media:
         return
-    metadata = fact.metadata
     media = Media(
         project_id=envelope.project_id,
-        captured_at=metadata.captured_at,
-        capture_method=metadata.capture_method,
-        make=metadata.make,
-        model=metadata.model,
-        serial_number=metadata.serial_number,
-        exif_data=metadata.exif_data,
-        reader=metadata.reader,
         flags=list(fact.flags),
-        **fact.model_dump(exclude={"metadata", "flags"}),
+        frame_numbers=list(fact.frame_numbers),
+        **fact.metadata.model_dump(),
+        **fact.model_dump(exclude={"metadata", "flags", "frame_numbers"}),
     )
+    _derive_time(media, known.deployments[envelope.project_id, fact.deployment_id])
     session.add(media)
     known.media[fact.media_id] = media
     remember(session, media.project_id, media.media_id, "stored", envelope.producer, name=media.name)
@@ -104,10 +100,19 @@ def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
         )
 
 
+def _derive_time(media: Media, deployment: Deployment) -> None:
+    if media.captured_at is None:
+        return
+    correction = deployment.clock_correction and CLOCK_CORRECTION.validate_python(deployment.clock_correction)
+    derived = derive_time(media.captured_at, deployment.time_zone, correction or None)
+    media.clock_correction_s, media.captured_at_utc = derived.correction_s, derived.utc
+    media.time_flags = list(derived.flags)
+
+
 def _quarantined(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaQuarantined) -> None:
     if fact.media_id in known.media or fact.media_id in known.quarantined:
         return
-    row = Quarantine(project_id=envelope.project_id, **fact.model_dump())
+    row = Quarantine(project_id=envelope.project_id, **fact.model_dump(exclude={"intake_number"}))
     session.add(row)
     known.quarantined[fact.media_id] = row
     remember(session, row.project_id, row.media_id, "quarantined", envelope.producer, reason=row.reason)

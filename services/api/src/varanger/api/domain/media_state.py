@@ -10,6 +10,8 @@ class Known:
     """What the catalog knows of one accepted file."""
 
     duplicate: bool = False
+    unpacked: bool = False
+    """An archive: its entries are files of their own."""
     stored: bool = False
     quarantined: bool = False
     dead: bool = False
@@ -25,8 +27,8 @@ def media_state(known: Known) -> MediaState:
 
     `pending` means that something is still on its way: its ingest, or an intake classification that was asked for.
     """
-    if known.duplicate:
-        return MediaState.DUPLICATE
+    if known.duplicate or known.unpacked:
+        return MediaState.DUPLICATE if known.duplicate else MediaState.UNPACKED
     if known.stored:
         if known.intake_classified:
             return MediaState.MEDIA

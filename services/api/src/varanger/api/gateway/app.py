@@ -6,7 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from varanger.api import __version__
-from varanger.api.gateway import openapi, pages
+from varanger.api.gateway import intake, openapi, pages
 from varanger.api.gateway.bodies import Bodies
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints import (
@@ -21,7 +21,7 @@ from varanger.api.gateway.endpoints import (
     releases,
     reviews,
     training,
-    uploads,
+    upload_form,
 )
 from varanger.api.gateway.problems import install_problem_handlers
 from varanger.common.catalog import Catalog
@@ -33,7 +33,7 @@ from varanger.common.telemetry.health import Health, Progress
 ROUTERS = (
     projects.router,
     deployments.router,
-    uploads.router,
+    upload_form.router,
     media.router,
     reviews.router,
     qc.router,
@@ -71,7 +71,7 @@ def create_app(
     ready = Health("api", progress, {"catalog": catalog.ping, "objects": objects.ping, "bus": bus.ping})
     ready.started = True
     app.state.gateway = Gateway(settings, catalog, objects, bus, progress, ready, local_reader, spool_folder)
-    app.state.backlog = uploads.Backlog()
+    app.state.backlog = intake.Backlog()
     return app
 
 
@@ -82,7 +82,7 @@ def openapi_document() -> dict[str, Any]:
 
 def _routes() -> FastAPI:
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
-    app.add_middleware(Bodies, streams=uploads.streams)
+    app.add_middleware(Bodies, streams=intake.streams)
     install_problem_handlers(app)
     for router in ROUTERS:
         app.include_router(router)

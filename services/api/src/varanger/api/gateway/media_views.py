@@ -163,7 +163,7 @@ def _common(file: KnownFile) -> dict[str, Any]:
         "state": upload.state,
         "duplicate_of": upload.duplicate_of,
         "received_at": upload.received_at,
-        "flags": [] if media is None else media.flags,
+        "flags": [] if media is None else [*media.flags, *media.time_flags],
         "release": None if media is None else media.release_id,
         "private": media is not None and media.private,
         "observations": answer.get("observations", []),

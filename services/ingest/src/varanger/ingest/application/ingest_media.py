@@ -6,19 +6,15 @@ Everything here may happen twice: keys follow from the file and the media's id, 
 import asyncio
 from collections.abc import Sequence
 from concurrent.futures import Executor
-from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
-from zoneinfo import ZoneInfoNotFoundError
 
 import structlog
 
-from varanger.common.clock import camera_time_to_utc
 from varanger.common.errors import BadMessage, DependencyDown, ObjectMissing, StoreFault
 from varanger.common.messages import Envelope, MediaQuarantined, MediaStored, MediaUploaded, Message
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.telemetry import metrics
-from varanger.common.words import DeploymentSnapshot
 from varanger.ingest import PRODUCER
 from varanger.ingest.application.examine import Examined, Examiner
 from varanger.ingest.domain.names import default_name, media_key, quarantine_key, view_key
@@ -101,7 +97,6 @@ class IngestMedia:
     async def _store(self, project_id: str, upload: MediaUploaded, found: Examined, view: View) -> MediaStored:
         deployment = upload.deployment
         captured_at = found.metadata.captured_at
-        captured_at_utc = _captured_at_utc(captured_at, deployment)
         name = default_name(deployment.location_id, captured_at, found.sha256, found.file_type.extensions[0])
         fact = MediaStored(
             media_id=upload.media_id,
@@ -115,7 +110,6 @@ class IngestMedia:
             width=view.original_width,
             height=view.original_height,
             metadata=found.metadata,
-            captured_at_utc=captured_at_utc,
             flags=tuple(str(flag) for flag in found.flags),
         )
         await self._objects.copy(upload.incoming_key, fact.key)
@@ -138,20 +132,12 @@ class IngestMedia:
             bytes=upload.bytes,
             reason=verdict.reason,
             detail=verdict.detail,
+            intake_number=upload.intake_number,
         )
 
     async def _was_done_before(self, project_id: str, upload: MediaUploaded) -> bool:
         keys = (view_key(project_id, upload.media_id), quarantine_key(project_id, upload.media_id))
         return any([await self._objects.head(key) is not None for key in keys])
-
-
-def _captured_at_utc(captured_at: datetime | None, deployment: DeploymentSnapshot) -> datetime | None:
-    if captured_at is None:
-        return None
-    try:
-        return camera_time_to_utc(captured_at, deployment.time_zone, deployment.clock_correction_s)
-    except (ZoneInfoNotFoundError, ValueError, OverflowError) as error:
-        raise BadMessage(f"payload.deployment: the camera's time cannot be read as UTC: {error}") from error
 
 
 def _remove(path: Path) -> None:

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from varanger.api.adapters import deployment_rows
+from varanger.api.domain.clock_correction import ClockCorrection
 from varanger.api.gateway.endpoints.projects import existing_project
 from varanger.api.gateway.inputs import Input
 from varanger.api.gateway.problems import Problem, not_found
@@ -64,8 +65,10 @@ class DeploymentFields(Input):
     blind_periods: list[BlindPeriod] = Field(default_factory=list)
     time_zone: str = "Etc/UTC"
     """IANA name: the zone the camera's clock was set to."""
-    clock_correction_s: float = Field(default=0.0, ge=-5e9, le=5e9)
-    """Seconds to add to the camera's clock."""
+    clock_correction: ClockCorrection | None = None
+    """What was wrong with the camera's clock; null: nothing."""
+    event_gap_s: float = Field(default=60.0, ge=0, le=86_400)
+    """Images of cameras that number no triggers are one event while no gap between two of them is longer."""
 
     _say_their_offset = field_validator("start", "end", mode="before")(_with_offset)
 
@@ -108,7 +111,8 @@ class DeploymentOut(BaseModel):
     end: datetime | None
     blind_periods: list[dict[str, Any]]
     time_zone: str
-    clock_correction_s: float
+    clock_correction: dict[str, Any] | None
+    event_gap_s: float
     created_at: datetime
 
 
@@ -169,5 +173,6 @@ def deployment_out(row: Deployment) -> DeploymentOut:
 
 def _columns(fields: DeploymentFields) -> dict[str, Any]:
     columns = fields.model_dump(exclude={"deployment_id", "start", "end", "blind_periods"})
+    columns["clock_correction"] = fields.clock_correction and fields.clock_correction.model_dump(mode="json")
     blind = [period.model_dump(mode="json") for period in fields.blind_periods]
     return columns | {"deployment_start": fields.start, "deployment_end": fields.end, "blind_periods": blind}
