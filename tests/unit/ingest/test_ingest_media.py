@@ -101,6 +101,11 @@ async def test_an_image_becomes_media(ingest, upload, objects, draw):
     assert answer.producer == PRODUCER
 
 
+def hardly_begun(jpeg):
+    """Up to the picture's first few bytes."""
+    return jpeg[: jpeg.index(b"\xff\xda") + 16]
+
+
 async def test_a_png_is_stored_under_its_real_extension(ingest, upload, draw):
     (answer,) = await ingest([await upload(draw(kind="PNG"), name="IMG_0001.png")])
     assert answer.payload.name.endswith(".png")
@@ -116,7 +121,7 @@ async def test_what_is_no_image_is_kept_with_its_reason(ingest, upload, objects,
         b"": "empty_file",
         b"no image at all": "wrong_type",
         bytes(range(256)): "not_an_image",
-        draw()[:2000]: "truncated_image",
+        hardly_begun(draw()): "truncated_image",
         png_bomb: "decompression_bomb",
     }
     for data, reason in bad.items():
@@ -132,7 +137,7 @@ async def test_what_is_no_image_is_kept_with_its_reason(ingest, upload, objects,
 
 
 async def test_bad_files_do_not_stop_a_batch(ingest, upload, draw):
-    batch = [await upload(data) for data in (draw(), b"", b"text", draw(80, 60), draw()[:1500])]
+    batch = [await upload(data) for data in (draw(), b"", b"text", draw(80, 60), hardly_begun(draw()))]
     answers = await ingest(batch)
     assert [type(answer.payload) for answer in answers] == [
         MediaStored,

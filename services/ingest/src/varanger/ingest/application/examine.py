@@ -72,6 +72,7 @@ class Examiner:
             Flag.NO_DATE: metadata.captured_at is None,
             Flag.VIEW_ROTATED: orientation(tags) != 1,
             Flag.DAMAGED_DATA: isinstance(outcome, View) and outcome.damaged,
+            Flag.TRUNCATED: isinstance(outcome, View) and outcome.truncated,
             Flag.METADATA_UNREAD: unread,
         }
         flags = tuple(flag for flag, seen in noticed.items() if seen)

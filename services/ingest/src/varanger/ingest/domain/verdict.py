@@ -30,6 +30,8 @@ class Flag(StrEnum):
     """The file asks to be turned (EXIF orientation), and the view is. Width, height and the original are as stored."""
     DAMAGED_DATA = "damaged_data"
     """The image decodes to its end, but the strict decoder complained on the way."""
+    TRUNCATED = "truncated"
+    """The file ends before its image does, and enough of it can be seen (`view.enough_can_be_seen`)."""
     METADATA_UNREAD = "metadata_unread"
     """The chosen metadata reader gave up on the file; what stands in the metadata is what the second one could read."""
 
@@ -53,7 +55,7 @@ class ImageUnreadable(Exception):
 def decoding_failed(error: Exception) -> Quarantine:
     """The one place that decides what an image is whose decoding ended in `error`.
 
-    A truncated image is quarantined even where its upper part could be shown.
+    A JPEG that is truncated has another chance: what can be seen of it may be enough (`view.enough_can_be_seen`).
     """
     words = str(error).lower()
     if "truncated" in words or "premature end" in words:
