@@ -34,12 +34,9 @@ async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[
     if not uploads:
         return set()
     ordered = sorted(uploads, key=lambda upload: upload.sha256)
-    statement = (
-        insert_ignore(session, Upload)
-        .values([upload.model_dump() for upload in ordered])
-        .returning(col(Upload.media_id))
-    )
-    return set((await session.execute(statement)).scalars())
+    statement = insert_ignore(session, Upload).returning(col(Upload.media_id))
+    inserted = await session.execute(statement, [upload.model_dump() for upload in ordered])
+    return set(inserted.scalars())
 
 
 async def bulk_backlog(session: ReadSession, limit: int) -> int:

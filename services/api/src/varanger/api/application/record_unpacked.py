@@ -13,8 +13,8 @@ from varanger.common.catalog.tables import Upload
 from varanger.common.messages import Envelope, MediaUnpacked, UnpackedEntry
 from varanger.common.words import MediaState
 
-AT_ONCE = 500
-"""Entries in one statement: SQLite takes at most 32,766 values in one, and an upload has twenty."""
+AT_ONCE = 100
+"""Entries recorded before others on the event loop get their turn."""
 
 
 async def record_unpacked(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaUnpacked) -> None:
@@ -24,10 +24,10 @@ async def record_unpacked(session: WriteSession, known: KnownMedia, envelope: En
         return
     deployment = known.deployments[archive.project_id, archive.deployment_id]
     # In order of their hashes, like every insert of uploads, so that nobody waits for another in a circle.
-    entries = sorted((_upload(archive, entry) for entry in fact.entries), key=lambda upload: upload.sha256)
+    entries = sorted(fact.entries, key=lambda entry: entry.sha256)
     new = 0
     for start in range(0, len(entries), AT_ONCE):
-        some = entries[start : start + AT_ONCE]
+        some = [_upload(archive, entry) for entry in entries[start : start + AT_ONCE]]
         won = await upload_rows.insert_first(session, some)
         first = await upload_rows.by_content(session, archive.project_id, {upload.sha256 for upload in some})
         record_received(session, some, won, first, deployment=deployment, by=envelope.producer)
