@@ -122,6 +122,16 @@ class VarangerClient:
         """Counts: received = media + duplicate + quarantined + failed + pending."""
         return self._json("GET", _url("v1", "projects", project, "stats"))
 
+    # Quarantine
+
+    def quarantine(self, project: str, **filters: str | float | bool) -> Iterator[Json]:
+        """Every quarantined file of a project that passes the filters (`reason`, `deployment`), page by page."""
+        yield from self._pages(_url("v1", "projects", project, "quarantine"), dict(filters))
+
+    def release_from_quarantine(self, media_id: str, **mend: str | bool) -> Json:
+        """Send a file to ingest again, with `deployment`, `captured_at` or `accept_as_is`; 409 if it is not there."""
+        return self._json("POST", _url("v1", "quarantine", media_id, "release"), dict(mend))
+
     # Projects and deployments
 
     def create_project(self, project: str, title: str = "") -> Json:

@@ -98,8 +98,8 @@ class Upload(SQLModel, table=True):
         Index(
             "upload_to_sweep",
             "media_id",
-            postgresql_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
-            sqlite_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
+            postgresql_where=text("swept_at IS NULL"),
+            sqlite_where=text("swept_at IS NULL"),
         ),
     )
 
@@ -125,7 +125,8 @@ class Upload(SQLModel, table=True):
     progress_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     """When anything last happened to it; the reconciler sends again what stands still."""
     swept_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """When its incoming object was removed, after `stored` or `quarantined` was recorded."""
+    """When its incoming object was removed, after what became of it was recorded; for a duplicate that never had one,
+    at once."""
 
 
 class Media(SQLModel, table=True):
@@ -478,6 +479,7 @@ class DeadLetterRow(SQLModel, table=True):
     type: str = ""
     media_id: UUID | None = Field(default=None, index=True)
     release_id: str | None = None
+    frame_number: int = NO_FRAME
     body: bytes = Field(sa_type=LargeBinary)
     headers: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     reason: str

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
-from varanger.common.catalog.tables import Media, PredictionRow, Upload
+from varanger.common.catalog.tables import Upload
 from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.words import Lane, MediaState
 
@@ -34,36 +34,21 @@ async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[
     if not uploads:
         return set()
     ordered = sorted(uploads, key=lambda upload: upload.sha256)
-    statement = (
-        insert_ignore(session, Upload)
-        .values([upload.model_dump() for upload in ordered])
-        .returning(col(Upload.media_id))
-    )
-    return set((await session.execute(statement)).scalars())
+    statement = insert_ignore(session, Upload).returning(col(Upload.media_id))
+    inserted = await session.execute(statement, [upload.model_dump() for upload in ordered])
+    return set(inserted.scalars())
 
 
 async def bulk_backlog(session: ReadSession, limit: int) -> int:
-    """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit` each, so it stays cheap.
+    """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit`, so it stays cheap.
 
-    Media that wait because the project has no release in force are nobody's backlog.
+    A video is one file, however many of its frames wait. Media that wait because the project has no release in force
+    are nobody's backlog.
     """
-    unread = (
+    pending = (
         select(col(Upload.media_id))
-        .where(
-            col(Upload.state) == MediaState.PENDING,
-            col(Upload.lane) == Lane.BULK,
-            ~select(col(Media.media_id)).where(col(Media.media_id) == col(Upload.media_id)).exists(),
-        )
+        .where(col(Upload.state) == MediaState.PENDING, col(Upload.lane) == Lane.BULK)
         .limit(limit)
         .subquery()
     )
-    unanswered = (
-        select(col(PredictionRow.media_id))
-        .where(col(PredictionRow.state) == "requested", col(PredictionRow.lane) == Lane.BULK)
-        .limit(limit)
-        .subquery()
-    )
-    waiting = 0
-    for each in (unread, unanswered):
-        waiting += (await session.execute(select(func.count()).select_from(each))).scalar_one()
-    return waiting
+    return (await session.execute(select(func.count()).select_from(pending))).scalar_one()

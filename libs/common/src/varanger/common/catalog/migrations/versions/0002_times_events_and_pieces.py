@@ -69,6 +69,9 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('requests_per_minute', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('bytes_per_hour', sa.BigInteger(), nullable=True))
 
+    with op.batch_alter_table('dead_letter', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('frame_number', sa.Integer(), nullable=False, server_default='-1'))
+
     with op.batch_alter_table('deployment', schema=None) as batch_op:
         batch_op.add_column(sa.Column('clock_correction', Json, nullable=True))
         batch_op.add_column(sa.Column('event_gap_s', sa.Float(), nullable=False, server_default='60'))
@@ -114,6 +117,14 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('archive_id', sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column('intake_number', sa.Integer(), nullable=False, server_default='1'))
         batch_op.create_index('ix_upload_archive_id', ['archive_id'], unique=False)
+        batch_op.drop_index('upload_to_sweep')
+        batch_op.create_index(
+            'upload_to_sweep',
+            ['media_id'],
+            unique=False,
+            postgresql_where=sa.text('swept_at IS NULL'),
+            sqlite_where=sa.text('swept_at IS NULL'),
+        )
 
 
 def _offsets() -> Iterator[sa.Update]:
