@@ -25,6 +25,7 @@ from varanger.api.gateway.endpoints import (
     upload_by_digest,
     upload_form,
 )
+from varanger.api.gateway.idempotency import Repeats, install_replay
 from varanger.api.gateway.limits import Limits, Metered
 from varanger.api.gateway.problems import install_problem_handlers
 from varanger.common.catalog import Catalog
@@ -88,9 +89,11 @@ def openapi_document() -> dict[str, Any]:
 def _routes() -> FastAPI:
     # The last added meets a request first.
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Repeats, streams=intake.streams)
     app.add_middleware(Metered)
     app.add_middleware(Bodies, streams=intake.streams)
     install_problem_handlers(app)
+    install_replay(app)
     for router in ROUTERS:
         app.include_router(router)
     pages.install_static(app)

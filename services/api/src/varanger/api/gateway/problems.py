@@ -57,6 +57,16 @@ def unavailable(error: DependencyDown) -> Problem:
     )
 
 
+def as_problem(error: Problem | HTTPException | DependencyDown) -> Problem:
+    """What middleware, which no handler below stands around, answers to these."""
+    match error:
+        case DependencyDown():
+            return unavailable(error)
+        case HTTPException():
+            return Problem(error.status_code, error.detail, headers=error.headers)
+    return error
+
+
 def invalid(errors: list[dict[str, Any]]) -> Problem:
     """422 from pydantic's errors: `errors[{field, problem}]`, and all of it as one sentence."""
     named = [
@@ -87,7 +97,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        return Problem(error.status_code, error.detail, headers=error.headers).to_response(request.url.path)
+        return as_problem(error).to_response(request.url.path)
 
     @app.exception_handler(DependencyDown)
     async def _dependency(request: Request, error: DependencyDown) -> Response:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 
 from varanger.api.application.accept_upload import ReceivedFile, Sender
 from varanger.api.gateway.context import Gateway
+from varanger.api.gateway.idempotency import only_once
 from varanger.api.gateway.intake import (
     Backlog,
     FileVerdict,
@@ -91,6 +92,7 @@ async def upload_media(
             await backlog.check(gateway)
         sender = Sender(deployment, chosen, caller.name, continue_trace(request.headers.get("traceparent")))
         files = [ReceivedFile(each.filename, each.path, each.sha256, each.bytes) for each in form.files]
+        await only_once(request, [chosen, *((file.given_path, file.sha256) for file in files)])
         verdicts = await take_in(gateway, sender, files)
     if all(verdict.verdict == "duplicate" for verdict in verdicts):
         response.status_code = 200
