@@ -34,6 +34,8 @@ class Settings(BaseSettings):
     max_file_bytes: int = Field(default=1 << 30, description="a larger file is refused with 413")
     max_pixels: int = Field(default=200_000_000, description="a larger image is a decompression bomb: quarantined")
     bulk_backlog_limit: int = Field(default=100_000, description="bulk uploads are refused with 429 beyond this")
+    requests_per_minute: int = Field(default=0, ge=0, description="of one key to one gateway; 0: no limit")
+    bytes_per_hour: int = Field(default=0, ge=0, description="that one key may send to one gateway; 0: no limit")
     stall_after_s: float = Field(default=120.0, description="no progress for this long while work waits: not live")
     reconcile_after_s: float = Field(default=600.0, description="work without progress for this long is sent again")
     sweep_after_s: float = Field(default=86_400.0, description="objects without a row are swept after this long")

@@ -448,7 +448,7 @@ class PartialUpload(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A POST that a client may repeat, and what it was answered. Writer: api (gateway)."""
+    """A POST that a client may repeat, and what it was answered. Writer: api (gateway; tidied by the recorder)."""
 
     __tablename__ = "idempotency_key"
 
@@ -458,11 +458,13 @@ class IdempotencyKey(SQLModel, table=True):
     key: str = Field(primary_key=True)
     """As the client wrote it into `Idempotency-Key`."""
     fingerprint: str | None = None
-    """sha256 of what was asked; None until the body is read."""
+    """sha256 of what was asked."""
     status: int | None = None
     """None while it is in progress."""
-    body: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    answer: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """`{"headers", "body"}`, told again to whoever asks again."""
     begun_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    """When its holder last said that it works on it; then, when it was answered."""
 
 
 class DeadLetterRow(SQLModel, table=True):

@@ -36,7 +36,7 @@ def upgrade() -> None:
     sa.Column('key', sa.String(), nullable=False),
     sa.Column('fingerprint', sa.String(), nullable=True),
     sa.Column('status', sa.Integer(), nullable=True),
-    sa.Column('body', Json, nullable=True),
+    sa.Column('answer', Json, nullable=True),
     sa.Column('begun_at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('caller', 'key')
     )
