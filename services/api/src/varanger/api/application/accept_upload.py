@@ -111,7 +111,7 @@ async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256:
     upload = _upload(sender, given_path, sha256, known.bytes)
     first = {sha256: known.media_id}
     async with catalog.writing() as session:
-        _record(session, sender, [upload], set(), first)
+        record_received(session, [upload], set(), first, deployment=sender.deployment, by=sender.by)
     return _verdict(upload, set(), first)
 
 
