@@ -33,6 +33,13 @@ class Settings(BaseSettings):
 
     max_file_bytes: int = Field(default=1 << 30, description="a larger file is refused with 413")
     max_pixels: int = Field(default=200_000_000, description="a larger image is a decompression bomb: quarantined")
+    video_frames_per_s: float = Field(default=1.0, gt=0, description="frames of a video that get a view and an answer")
+    video_max_frames: int = Field(default=60, ge=1, description="at most this many, spread over a longer video")
+    video_timeout_s: float = Field(default=60.0, gt=0, description="a video that takes longer is quarantined")
+    video_memory_bytes: int = Field(default=1 << 31, description="address space of the process that decodes a video")
+    archive_max_entries: int = Field(default=10_000, ge=1, description="a zip of more files is quarantined")
+    archive_max_bytes: int = Field(default=20 << 30, description="a zip that unpacks to more is quarantined")
+    archive_max_ratio: int = Field(default=200, ge=1, description="unpacked to packed bytes of one file in a zip")
     bulk_backlog_limit: int = Field(default=100_000, description="bulk uploads are refused with 429 beyond this")
     stall_after_s: float = Field(default=120.0, description="no progress for this long while work waits: not live")
     reconcile_after_s: float = Field(default=600.0, description="work without progress for this long is sent again")
