@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from contextlib import closing
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from varanger.common.settings import Settings
 from varanger.ingest.adapters import open_metadata_reader
 from varanger.ingest.application.examine import Examiner
 from varanger.ingest.application.inspect import inspect_files
+from varanger.ingest.domain.video import sample_frames
 from varanger.ingest.domain.view import View, fit
 
 BROKEN = {
@@ -34,6 +36,13 @@ IMAGES = (".jpg", ".jpeg")
 def expected(sample_data):
     answers = json.loads((sample_data / "expected_exiftool" / "exiftool_12.57_numeric.json").read_text())
     return {answer["SourceFile"]: answer for answer in answers if answer["SourceFile"].lower().endswith(IMAGES)}
+
+
+@pytest.fixture(scope="module")
+def durations(sample_data):
+    """Of every video, as ExifTool makes it out."""
+    answers = json.loads((sample_data / "expected_exiftool" / "exiftool_12.57_numeric.json").read_text())
+    return {one["SourceFile"]: one.get("QuickTime:Duration", one.get("Composite:Duration")) for one in answers}
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +78,7 @@ def test_broken_files(sample_data, name):
     assert ("truncated" in found["flags"]) == (name == "african_elephants_truncated_file.jpg")
 
 
-def test_all_other_images_are_media_and_videos_are_not_yet(sample_data, inspected):
+def test_all_other_images_and_videos_are_media(sample_data, inspected, durations):
     for name, found in inspected.items():
         if not name.startswith("broken/"):
             assert found["verdict"] == "media", found
@@ -78,14 +87,19 @@ def test_all_other_images_are_media_and_videos_are_not_yet(sample_data, inspecte
     ]
     assert len(videos) > 10
     for found in inspect_files(videos):
-        assert (found["verdict"], found["reason"]) == ("quarantined", "unsupported_video"), found["file"]
+        assert found["verdict"] == "media", found
+        there = durations[Path(found["file"]).relative_to(sample_data).as_posix()]
+        assert found["duration_s"] == pytest.approx(there, abs=0.05), found["file"]
+        count, rate = round(found["duration_s"] * found["frame_rate"]), found["frame_rate"]
+        assert found["frame_numbers"] == sample_frames(count, rate, frames_per_s=1.0, max_frames=60), found["file"]
+        assert "truncated" not in found["flags"]
 
 
 def test_views_show_what_a_full_decode_shows(sample_data, expected):
     """Mean absolute difference between each view and Pillow's full decode at the same size, over all makes."""
     names = [name for name in expected if not name.startswith(("broken/", "smallmammal"))][::4]
     worst, total = 0.0, 0.0
-    with closing(Examiner(open_metadata_reader(), max_pixels=Settings().max_pixels)) as examiner:
+    with closing(Examiner(open_metadata_reader(), Settings())) as examiner:
         for name in names:
             found = examiner.examine(sample_data / name, name)
             assert isinstance(found.outcome, View), name

@@ -33,6 +33,13 @@ class Settings(BaseSettings):
 
     max_file_bytes: int = Field(default=1 << 30, description="a larger file is refused with 413")
     max_pixels: int = Field(default=200_000_000, description="a larger image is a decompression bomb: quarantined")
+    video_frames_per_s: float = Field(default=1.0, gt=0, description="frames of a video that get a view and an answer")
+    video_max_frames: int = Field(default=60, ge=1, description="at most this many, spread over a longer video")
+    video_timeout_s: float = Field(default=60.0, gt=0, description="a video that takes longer is quarantined")
+    video_memory_bytes: int = Field(default=1 << 31, description="address space of the process that decodes a video")
+    archive_max_entries: int = Field(default=10_000, ge=1, description="a zip of more files is quarantined")
+    archive_max_bytes: int = Field(default=20 << 30, description="a zip that unpacks to more is quarantined")
+    archive_max_ratio: int = Field(default=200, ge=1, description="unpacked to packed bytes of one file in a zip")
     bulk_backlog_limit: int = Field(default=100_000, description="bulk uploads are refused with 429 beyond this")
     requests_per_minute: int = Field(default=0, ge=0, description="of one key to one gateway; 0: no limit")
     bytes_per_hour: int = Field(default=0, ge=0, description="that one key may send to one gateway; 0: no limit")

@@ -28,18 +28,17 @@ def list_files(
     key: KeyOption = "",
 ) -> None:
     """Quarantined files of a project, and why; those sent back are listed until they are media."""
-    filters = {name: value for name, value in (("reason", reason), ("deployment", deployment)) if value is not None}
     table = Table("id", "deployment", "file", "bytes", "reason", "detail", "sent back")
     with VarangerClient(url, key) as client:
-        for one in client.quarantine(project, **filters):
+        for one in client.quarantine(project, reason=reason, deployment=deployment):
             table.add_row(
-                one["media_id"],
-                one["deployment"],
-                one["original_path"] or one["original_name"],
-                str(one["bytes"]),
-                one["reason"],
-                one["detail"],
-                one["released_at"] or "–",
+                one.media_id,
+                one.deployment,
+                one.original_path or one.original_name,
+                str(one.bytes),
+                one.reason,
+                one.detail,
+                str(one.released_at or "–"),
             )
     console.print(table)
 
@@ -51,13 +50,13 @@ def show(
     """One file: where it is now, what was found wrong with it, and all that happened to it."""
     with VarangerClient(url, key) as client:
         one = client.one_media(str(media_id))
-    name = one["original_path"] or one["original_name"]
-    console.print(f"{name} ({one['bytes']} bytes): {one['state']}", highlight=False)
-    for fault in one["faults"]:
-        console.print(f"  {fault['reason']}: {fault['detail']}", highlight=False, markup=False)
+    name = one.original_path or one.original_name
+    console.print(f"{name} ({one.bytes} bytes): {one.state}", highlight=False)
+    for fault in one.faults:
+        console.print(f"  {fault.reason}: {fault.detail}", highlight=False, markup=False)
     history = Table("when", "what", "by", "details")
-    for line in one["history"]:
-        history.add_row(line["at"], line["what"], line["by"], _said(line["details"]))
+    for line in one.history:
+        history.add_row(str(line.at), line.what, line.by, _said(line.details))
     console.print(history)
 
 
@@ -74,15 +73,12 @@ def release(
     key: KeyOption = "",
 ) -> None:
     """Send files to ingest again, with what you know of them; without any of it they are only looked at once more."""
-    mend: dict[str, str | bool] = {"accept_as_is": True} if as_is else {}
-    if deployment is not None:
-        mend["deployment"] = deployment
-    if captured_at is not None:
-        mend["captured_at"] = captured_at.strftime(CAMERA_TIME)
     with VarangerClient(url, key) as client:
         for each in media_id:
-            sent = client.release_from_quarantine(str(each), **mend)
-            console.print(f"{sent['original_name']} is on its way again, for {sent['deployment']}", highlight=False)
+            sent = client.release_from_quarantine(
+                str(each), deployment=deployment, captured_at=captured_at, accept_as_is=as_is
+            )
+            console.print(f"{sent.original_name} is on its way again, for {sent.deployment}", highlight=False)
 
 
 def _said(details: dict[str, Any]) -> str:
