@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, func, or_, select, update
+from sqlalchemy import ColumnElement, String, and_, cast, func, or_, select, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
@@ -22,7 +22,7 @@ from varanger.common.catalog.tables import (
     Review,
 )
 from varanger.common.catalog.upsert import insert_ignore
-from varanger.common.words import JobState
+from varanger.common.words import TRUNCATED, JobState
 from varanger.qc.domain.frame import FrameRow
 
 _PAGE = 5_000
@@ -33,12 +33,16 @@ _RANKS = ("adjudicated", "own", "imported")
 
 @dataclass(frozen=True)
 class LeftOut:
-    """Media of the project that no round draws from."""
+    """Media of the project that no round draws from, each under the first reason that holds."""
 
-    private: int
-    """With people or vehicles: nobody outside may be shown them."""
+    video: int
+    """A task is one still image; a video is one media, of whose frames each has an answer."""
     unanswered: int
     """Without an answer from the round's release."""
+    private: int
+    """With people or vehicles: nobody outside may be shown them."""
+    truncated: int
+    """Whoever looks sees a part, and the answer would be held against a whole image."""
 
 
 async def release_in_force(session: ReadSession, project_id: str) -> str | None:
@@ -48,7 +52,7 @@ async def release_in_force(session: ReadSession, project_id: str) -> str | None:
 
 
 async def frame_rows(session: ReadSession, project_id: str, release_id: str) -> AsyncIterator[Sequence[FrameRow]]:
-    """Every still image that this release answered and that is not private, page by page."""
+    """Every whole still image that this release answered and that is not private, page by page."""
     statement = (
         select(
             col(PredictionRow.media_id),
@@ -64,7 +68,7 @@ async def frame_rows(session: ReadSession, project_id: str, release_id: str) -> 
                 col(Deployment.deployment_id) == col(Media.deployment_id),
             ),
         )
-        .where(_answered(project_id, release_id), ~_private())
+        .where(_answered(project_id, release_id), ~_video(), ~_private(), ~_truncated())
         .execution_options(yield_per=_PAGE)
     )
     result = await session.stream(statement)
@@ -78,11 +82,20 @@ async def frame_rows(session: ReadSession, project_id: str, release_id: str) -> 
 
 async def left_out(session: ReadSession, project_id: str, release_id: str) -> LeftOut:
     """How many media the frame leaves out, and why."""
-    answered = select(func.count()).select_from(PredictionRow).join(Media, _same_media())
-    private = await session.scalar(answered.where(_answered(project_id, release_id), _private()))
-    total = await session.scalar(select(func.count()).select_from(Media).where(col(Media.project_id) == project_id))
-    known = await session.scalar(answered.where(_answered(project_id, release_id)))
-    return LeftOut(private=private or 0, unanswered=(total or 0) - (known or 0))
+    media = select(func.count()).select_from(Media).where(col(Media.project_id) == project_id)
+    answered = (
+        select(func.count())
+        .select_from(PredictionRow)
+        .join(Media, _same_media())
+        .where(_answered(project_id, release_id), ~_video())
+    )
+    stills = await session.scalar(media.where(~_video())) or 0
+    return LeftOut(
+        video=await session.scalar(media.where(_video())) or 0,
+        unanswered=stills - (await session.scalar(answered) or 0),
+        private=await session.scalar(answered.where(_private())) or 0,
+        truncated=await session.scalar(answered.where(_truncated(), ~_private())) or 0,
+    )
 
 
 async def answers(
@@ -199,3 +212,12 @@ def _answered(project_id: str, release_id: str) -> ColumnElement[bool]:
 
 def _private() -> ColumnElement[bool]:
     return or_(col(Media.private), col(PredictionRow.private))
+
+
+def _video() -> ColumnElement[bool]:
+    return col(Media.media_type).startswith("video/")
+
+
+def _truncated() -> ColumnElement[bool]:
+    # As text a JSON list reads alike in both databases; only the whole word stands in quotes.
+    return cast(col(Media.flags), String).contains(f'"{TRUNCATED}"')
