@@ -1,5 +1,6 @@
 """`VarangerClient`: the gateway's calls. JSON objects are dictionaries, as docs/schemas/openapi.json has them."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -9,6 +10,7 @@ from urllib.parse import quote
 
 import httpx
 
+from varanger.client.errors import GatewayAway
 from varanger.client.file_sender import FileSender
 from varanger.client.models import Json, OnProgress, Verdict
 from varanger.client.transport import Sleep, read_json, send_until_answered
@@ -154,23 +156,43 @@ class VarangerClient:
 
     # Dataset
 
-    def final_table(self, project: str, path: Path) -> None:
-        """Write Böhner's final table as CSV. It appears whole or not at all."""
-        url = _url("v1", "projects", project, "exports", "final-table")
+    def final_table(self, project: str, path: Path, *, names: str = "default") -> None:
+        """Write Böhner's final table as CSV, its images named by a template. It appears whole or not at all."""
+        self._fetch(_url("v1", "projects", project, "exports", "final-table"), path, {"names": names})
+
+    def export_names(self, project: str, path: Path, *, template: str = "default") -> None:
+        """Write every media's name under a template as CSV. It appears whole or not at all."""
+        self._fetch(_url("v1", "projects", project, "exports", "names"), path, {"template": template})
+
+    def original(self, media_id: str, path: Path, *, sha256: str | None = None) -> None:
+        """Write a media's original file. It appears whole or not at all.
+
+        Raises:
+            GatewayAway: also where other bytes come than those of this sha256.
+        """
+        self._fetch(_url("v1", "media", media_id, "image"), path, {}, sha256)
+
+    def _fetch(self, url: str, path: Path, params: Json, sha256: str | None = None) -> None:
         part = path.with_name(f"{path.name}.part")
+        digest = hashlib.sha256()
 
         def fetch() -> httpx.Response:
-            with self._http.stream("GET", url) as response:
+            nonlocal digest
+            digest = hashlib.sha256()
+            with self._http.stream("GET", url, params=params) as response:
                 if not response.is_success:
                     response.read()
                     return response
                 with part.open("wb") as file:
                     for chunk in response.iter_bytes():
+                        digest.update(chunk)
                         file.write(chunk)
                 return response
 
         try:
             send_until_answered(fetch, tries=self._tries, sleep=self._sleep)
+            if sha256 is not None and digest.hexdigest() != sha256:
+                raise GatewayAway(f"{url}: what came is not the file, by its sha256; something in between changed it")
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
