@@ -25,6 +25,7 @@ KeyOption = Annotated[str, typer.Option(envvar="VARANGER_KEY", help="an API key 
 HERE = "http://127.0.0.1:8000"
 NAMES_FILE = "names.csv"
 """Beside exported media: which file is which media."""
+BROUGHT, KEPT = "brought", "kept"
 
 
 @app.command()
@@ -72,17 +73,16 @@ def media(
     with VarangerClient(url, key) as client:
         client.export_names(project, out / NAMES_FILE, template=template)
         outcomes = Counter[str]()
-        for file in track(_files(out / NAMES_FILE), description="files", console=Console(stderr=True)):
+        number = sum(1 for _ in _files(out / NAMES_FILE))
+        for file in track(_files(out / NAMES_FILE), "files", number, console=Console(stderr=True)):
             outcome = _bring(client, file, out / file.name)
-            outcomes[outcome.partition(":")[0]] += 1
+            outcomes[outcome] += 1
             if outcome not in (BROUGHT, KEPT):
-                console.print(f"  {file.name}: {outcome}", highlight=False)
-    console.print(f"brought {outcomes[BROUGHT]}, kept {outcomes[KEPT]}, left out {_left_out(outcomes)} → {out}")
-    if _left_out(outcomes):
+                console.print(f"  {file.name}: {outcome}", highlight=False, soft_wrap=True)
+    left_out = outcomes.total() - outcomes[BROUGHT] - outcomes[KEPT]
+    console.print(f"brought {outcomes[BROUGHT]}, kept {outcomes[KEPT]}, left out {left_out} → {out}", soft_wrap=True)
+    if left_out:
         raise typer.Exit(1)
-
-
-BROUGHT, KEPT = "brought", "kept"
 
 
 @dataclass(frozen=True)
@@ -92,11 +92,7 @@ class _File:
     sha256: str
 
 
-def _files(table: Path) -> list[_File]:
-    return list(_read(table))
-
-
-def _read(table: Path) -> Iterator[_File]:
+def _files(table: Path) -> Iterator[_File]:
     with table.open(newline="", encoding="utf-8") as lines:
         for row in csv.DictReader(lines):
             name = row["export_name"]
@@ -121,7 +117,3 @@ def _bring(client: VarangerClient, file: _File, target: Path) -> str:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _left_out(outcomes: Counter[str]) -> int:
-    return outcomes.total() - outcomes[BROUGHT] - outcomes[KEPT]
