@@ -71,6 +71,8 @@ def season_and_spec(folder: Path) -> dict[str, object]:
     )
     season = draw_season(plan, folder)
     seen = {box.taxon for media in season.media for box in media.boxes}
+    cut = folder / season.media[0].path
+    cut.write_bytes(cut.read_bytes()[: cut.stat().st_size // 2])
     return {
         "name": "tiny",
         "description": "made by a test",
@@ -119,6 +121,8 @@ async def test_from_request_to_registered_release(
     assert json.loads(await objects.get(prefix + MANIFEST)) == fact.manifest
     assert set(manifest.stages) == {"global", *(f"expert:{group}" for group in manifest.groups)}
     assert manifest.lineage["epochs"]["global"] == 1
+    assert manifest.lineage["dataset"]["left_out"] == {"damaged": 1}
+    assert sum(manifest.lineage["dataset"]["images"].values()) == 47
     assert manifest.metrics["test"]["images"] > 0
     assert await bus.depth("trainer") == 0
 

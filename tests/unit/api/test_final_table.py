@@ -4,7 +4,6 @@ from datetime import datetime
 
 from varanger.api.domain.final_table import (
     COLUMNS,
-    BohnerNames,
     MachineAnswer,
     TableImage,
     machine_answer,
@@ -60,24 +59,6 @@ def test_several_species_each_with_their_own_confidence():
         "empty": ("0", "0", "NA"),
         "lem_lem": ("1", "1", "0.9"),
     }
-
-
-def test_names_are_numbered_per_site_and_day():
-    names = BohnerNames()
-    images = [
-        TableImage("l", "vj_1", WHEN, "x"),
-        TableImage("l", "vj_1", WHEN, "y"),
-        TableImage("l", "vj_1", WHEN.replace(day=9), "z"),
-        TableImage("l", "vj_2", WHEN.replace(day=9), "q"),
-        TableImage("l", "vj_2", None, "dateless.jpg"),
-    ]
-    assert [names.name(image) for image in images] == [
-        "vj_1_2019-07-08_0001.JPG",
-        "vj_1_2019-07-08_0002.JPG",
-        "vj_1_2019-07-09_0001.JPG",
-        "vj_2_2019-07-09_0001.JPG",
-        "dateless.jpg",
-    ]
 
 
 LEMMING = Prediction(

@@ -3,7 +3,8 @@
 import csv
 from datetime import datetime
 
-from varanger.api.domain.final_table import COLUMNS, BohnerNames, MachineAnswer, PersonsAnswer, TableImage, rows
+from varanger.api.domain.export_names import ExportedFile, Namer, Template
+from varanger.api.domain.final_table import COLUMNS, MachineAnswer, PersonsAnswer, TableImage, rows
 
 EXPECTED = "smallmammal_reconyx_sm750/expected"
 
@@ -55,7 +56,21 @@ def test_their_names_follow_from_site_and_capture_time(sample_data):
         with listed.open(newline="") as file:
             images = list(csv.DictReader(file, delimiter="\t"))
         site = listed.stem.removeprefix("metadata_").removesuffix("_2020")
-        names = BohnerNames()
-        for image in images:
-            captured_at = datetime.strptime(image["DateTimeOriginal"], "%Y:%m:%d %H:%M:%S")
-            assert names.name(TableImage("", site, captured_at, "")) == image["NewFileName"]
+        files = {_file(site, image): image["NewFileName"] for image in images}
+        assert dict(Namer(Template.BOHNER, [(site, None, site)]).names(files)) == files
+
+
+def _file(site, image) -> ExportedFile:
+    first, _, _ = image["Sequence"].partition(" ")
+    return ExportedFile(
+        media_id="",
+        name="a.jpg",
+        location_id=site,
+        camera_id=None,
+        deployment_id=site,
+        local_time=datetime.strptime(image["DateTimeOriginal"], "%Y:%m:%d %H:%M:%S"),
+        sub_seconds=None,
+        sequence_number=int(first) or None,
+        original_path=image["FileName"],
+        sha256="",
+    )

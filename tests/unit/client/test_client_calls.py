@@ -1,5 +1,6 @@
 """Each call: what is asked for, and what is made of the answer."""
 
+import hashlib
 from datetime import UTC, datetime
 
 import httpx
@@ -288,6 +289,26 @@ def test_a_refused_table_leaves_the_old_one(client, gateway, refusal, tmp_path):
         client.final_table("p", table)
     assert table.read_text() == "old"
     assert list(tmp_path.iterdir()) == [table]
+
+
+def test_an_original_is_what_its_sha256_says_or_is_not_there(client, gateway, tmp_path):
+    gateway.answer = lambda _: httpx.Response(200, content=b"the photo")
+    photo = tmp_path / "a.jpg"
+    client.original("m1", photo, sha256=hashlib.sha256(b"the photo").hexdigest())
+    assert (photo.read_bytes(), gateway.requests[0].url.path) == (b"the photo", "/v1/media/m1/image")
+    with pytest.raises(GatewayAway, match="sha256"):
+        client.original("m1", tmp_path / "b.jpg", sha256="0" * 64)
+    assert list(tmp_path.iterdir()) == [photo]
+
+
+def test_exports_ask_for_their_template(client, gateway, tmp_path):
+    gateway.answer = lambda _: httpx.Response(200, content=b"")
+    client.export_names("p", tmp_path / "names.csv", template="bohner")
+    client.final_table("p", tmp_path / "table.csv", names="camtrapr")
+    assert [(request.url.path, dict(request.url.params)) for request in gateway.requests] == [
+        ("/v1/projects/p/exports/names", {"template": "bohner"}),
+        ("/v1/projects/p/exports/final-table", {"names": "camtrapr"}),
+    ]
 
 
 class Chunks(httpx.SyncByteStream):

@@ -48,6 +48,7 @@ class VarangerClient(SyncTransport):
     final_table = Method(to_file.final_table)
     export_names = Method(to_file.export_names)
     quarantined_file = Method(to_file.quarantined_file)
+    original = Method(to_file.original)
     # Operation
     jobs = Method(of_jobs.jobs)
     job = Method(of_jobs.job)
@@ -92,6 +93,7 @@ class AsyncVarangerClient(AsyncTransport):
     final_table = AsyncMethod(to_file.final_table)
     export_names = AsyncMethod(to_file.export_names)
     quarantined_file = AsyncMethod(to_file.quarantined_file)
+    original = AsyncMethod(to_file.original)
     # Operation
     jobs = AsyncMethod(of_jobs.jobs)
     job = AsyncMethod(of_jobs.job)

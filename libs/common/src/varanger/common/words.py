@@ -21,6 +21,9 @@ VEHICLE = "vehicle"
 PRIVATE_LABELS = frozenset({PERSON, VEHICLE})
 """A media with one of these is `private` from the first moment, and they are never routed to an expert."""
 
+TRUNCATED = "truncated"
+"""Flag of a media whose file ends before its image does: kept out of QC rounds and training."""
+
 
 class Frozen(BaseModel):
     """A value: compared by content, never changed. Unknown fields of a later minor version are ignored."""

@@ -1,17 +1,26 @@
-"""Exports: the project's answers in formats that others read. So far Böhner's final table."""
+"""Exports: the project's files under other tools' names, and its answers as Böhner's final table.
 
+Which files there are, their order, their times and their names are of one moment: they are read in one statement and
+spooled. What a page of files shows is read when the reader gets there, in a session of its own.
+"""
+
+import asyncio
 import csv
 import io
 from collections.abc import AsyncGenerator
-from dataclasses import replace
-from typing import Any, Literal
+from contextlib import asynccontextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+from uuid import UUID
 
 from varanger.api.adapters import export_rows
-from varanger.api.adapters.export_rows import ExportedMedia
+from varanger.api.adapters.export_rows import ShownMedia
+from varanger.api.adapters.export_spool import export_spool
+from varanger.api.domain.export_names import ExportedFile, Namer, Names, Template
 from varanger.api.domain.final_table import (
     COLUMNS,
     EMPTY,
-    BohnerNames,
     MachineAnswer,
     PersonsAnswer,
     TableImage,
@@ -26,11 +35,36 @@ from varanger.common.catalog.database import ReadSession
 from varanger.common.catalog.tables import Release, Review
 from varanger.common.words import BAD_QUALITY, ImageQuality
 
-Names = Literal["stored", "bohner"]
+NAME_COLUMNS = ("media_id", "name", "export_name", "original_path", "deployment", "captured_at_local", "sha256")
+_PAGE = 500
+
+Named = tuple[ExportedFile, str]
+
+
+async def export_names(
+    catalog: Catalog, project_id: str, *, template: Template, spool_folder: Path | None = None
+) -> AsyncGenerator[str, None]:
+    """Every media of a project with its name under a template, as CSV text in pieces.
+
+    Memory does not grow with the project, and no session is held while a piece is with the reader.
+
+    Args:
+        catalog: where the media are.
+        project_id: whose.
+        template: whose names.
+        spool_folder: where the project's files are spooled; None: the system's temporary folder.
+
+    Raises:
+        DependencyDown: the catalog does not answer; before the first piece.
+    """
+    async with _named_files(catalog, project_id, template, spool_folder) as named:
+        yield _csv([NAME_COLUMNS])
+        while page := await asyncio.to_thread(_next_page, named):
+            yield _csv([_name_row(file, name) for file, name in page])
 
 
 async def export_final_table(
-    catalog: Catalog, project_id: str, *, names: Names = "stored"
+    catalog: Catalog, project_id: str, *, names: Template = Template.DEFAULT, spool_folder: Path | None = None
 ) -> AsyncGenerator[str, None]:
     """Böhner's final table of a project as CSV text, in pieces; memory does not grow with the project.
 
@@ -39,24 +73,42 @@ async def export_final_table(
     Args:
         catalog: where the answers are.
         project_id: whose.
-        names: `image_name` as stored, or as `<site>_YYYY-MM-DD_NNNN.JPG`.
+        names: `image_name` by this template.
+        spool_folder: as in `export_names`.
 
     Raises:
         DependencyDown: the catalog does not answer (any more).
     """
-    async with catalog.reading() as session:
-        known = {row.release_id: _classes(row) for row in await export_rows.releases_shown(session, project_id)}
-        classes = await _table_classes(session, project_id, known)
-        numbered = BohnerNames()
+    async with _named_files(catalog, project_id, names, spool_folder) as named:
+        async with catalog.reading() as session:
+            known = {row.release_id: _classes(row) for row in await export_rows.releases_shown(session, project_id)}
+            classes = await _table_classes(session, project_id, known)
         yield _csv([COLUMNS])
-        async for page in export_rows.media_in_order(session, project_id):
-            lines: list[tuple[str, ...]] = []
-            for each in page:
-                image = _image(each, known)
-                if names == "bohner":
-                    image = _renamed(image, numbered.name(image))
-                lines.extend(rows(image, classes))
-            yield _csv(lines)
+        while page := await asyncio.to_thread(_next_page, named):
+            async with catalog.reading() as session:
+                shown = await export_rows.shown_media(session, project_id, [UUID(file.media_id) for file, _ in page])
+            images = (_image(file, name, shown[UUID(file.media_id)], known) for file, name in page)
+            yield _csv([line for image in images for line in rows(image, classes)])
+
+
+@asynccontextmanager
+async def _named_files(
+    catalog: Catalog, project_id: str, template: Template, spool_folder: Path | None
+) -> AsyncGenerator[Names, None]:
+    with export_spool(spool_folder) as spool:
+        async with catalog.reading() as session:
+            async for page in export_rows.files_by_day(session, project_id):
+                await asyncio.to_thread(spool.write, page)
+        yield Namer(template, spool.places).names(spool.read())
+
+
+def _next_page(named: Names) -> list[Named]:
+    return list(islice(named, _PAGE))
+
+
+def _name_row(file: ExportedFile, name: str) -> tuple[str, ...]:
+    taken = "" if file.local_time is None else file.local_time.isoformat()
+    return file.media_id, file.name, name, file.original_path, file.deployment_id, taken, file.sha256
 
 
 async def _table_classes(session: ReadSession, project_id: str, known: dict[str, frozenset[str]]) -> list[str]:
@@ -72,35 +124,33 @@ def _classes(release: Release) -> frozenset[str]:
     return frozenset(class_id(name) for stage in stages.values() for name in stage.get("classes", ()))
 
 
-def _image(each: ExportedMedia, known: dict[str, frozenset[str]]) -> TableImage:
-    media, deployment = each.media, each.deployment
-    best = review_in_force(each.reviews)
+def _image(file: ExportedFile, name: str, shown: ShownMedia, known: dict[str, frozenset[str]]) -> TableImage:
+    best = review_in_force(shown.reviews)
     return TableImage(
-        locality=deployment.location_name or "",
-        site=deployment.location_id,
-        captured_at=media.captured_at,
-        name=media.name,
-        machine=_machine(each.answer, known.get(media.release_id or "", frozenset())),
-        person=None if best is None else _person(best, each),
+        locality=shown.deployment.location_name or "",
+        site=file.location_id,
+        local_time=file.local_time,
+        name=name,
+        machine=_machine(shown, known.get(shown.media.release_id or "", frozenset())),
+        person=None if best is None else _person(best, shown),
     )
 
 
-def _machine(answer: dict[str, Any] | None, known: frozenset[str]) -> MachineAnswer | None:
-    if answer is None:
-        return None
-    return machine_answer(
-        answer["label"],
-        answer["confidence"],
-        [(box["label"], box["confidence"]) for box in answer.get("detections", ())],
-        [each["taxon"] for each in answer.get("observations", ())],
-        known,
-    )
+def _machine(shown: ShownMedia, known: frozenset[str]) -> MachineAnswer | None:
+    media, answer, video = shown.media, shown.answer, shown.video
+    if answer is not None:
+        boxes = [(box["label"], box["confidence"]) for box in answer.get("detections", ())]
+        taxa = [each["taxon"] for each in answer.get("observations", ())]
+        return machine_answer(answer["label"], answer["confidence"], boxes, taxa, known)
+    if video is not None and media.label is not None and media.confidence is not None:
+        return machine_answer(media.label, media.confidence, video.best.items(), sorted(video.taxa), known)
+    return None
 
 
-def _person(review: Review, each: ExportedMedia) -> PersonsAnswer:
+def _person(review: Review, shown: ShownMedia) -> PersonsAnswer:
     kind = "corrected_image_label"
     if review.round_id is not None:
-        drawn_by = each.samples.get(review.round_id, [])
+        drawn_by = shown.samples.get(review.round_id, [])
         kind = "quality_check_random" if "overall" in drawn_by else "quality_check_class"
     return persons_answer(
         [seen["taxon"] for seen in review.observations],
@@ -109,10 +159,6 @@ def _person(review: Review, each: ExportedMedia) -> PersonsAnswer:
         kind=kind,
         comment=review.comment,
     )
-
-
-def _renamed(image: TableImage, name: str) -> TableImage:
-    return replace(image, name=name)
 
 
 def _csv(lines: list[tuple[str, ...]]) -> str:

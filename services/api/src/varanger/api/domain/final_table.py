@@ -5,7 +5,7 @@
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from varanger.common.words import BAD_QUALITY, BLANK
@@ -67,8 +67,8 @@ class TableImage:
 
     locality: str
     site: str
-    captured_at: datetime | None
-    """The camera's own naive time."""
+    local_time: datetime | None
+    """The true local time (`local_time.py`)."""
     name: str
     machine: MachineAnswer | None = None
     person: PersonsAnswer | None = None
@@ -105,17 +105,22 @@ def persons_answer(
 
 
 def rows(image: TableImage, classes: Iterable[str]) -> Iterator[tuple[str, ...]]:
-    """The image's rows, one per class, in the order of `COLUMNS`."""
+    """The image's rows, one per class, in the order of `COLUMNS`.
+
+    What was seen in it has a row even where `classes` lack it: a review of the moment after they were read.
+    """
     person = image.person
     head = (
         image.locality or NA,
         image.site,
-        NA if image.captured_at is None else f"{image.captured_at:%Y-%m-%d}",
-        NA if image.captured_at is None else f"{image.captured_at:%H:%M:%S}",
+        NA if image.local_time is None else image.local_time.date().isoformat(),
+        NA if image.local_time is None else f"{image.local_time:%H:%M:%S}",
         image.name,
     )
     tail = (NA, NA, NA) if person is None else (person.observer, person.kind, person.comment or NA)
-    for name in classes:
+    seen = (person.seen if person else frozenset()) | frozenset(image.machine.confidences if image.machine else ())
+    listed = list(classes)
+    for name in [*listed, *sorted(seen.difference(listed))]:
         yield (
             *head,
             name,
@@ -144,20 +149,3 @@ def _manual(person: PersonsAnswer | None, name: str) -> str:
 
 def _confidence(machine: MachineAnswer | None, name: str) -> str:
     return NA if machine is None or name not in machine.confidences else repr(machine.confidences[name])
-
-
-@dataclass
-class BohnerNames:
-    """`<site>_YYYY-MM-DD_NNNN.JPG`, numbered per site and day. Images must come in order of site and capture time."""
-
-    _counted: dict[tuple[str, str], int] = field(default_factory=dict)
-
-    def name(self, image: TableImage) -> str:
-        """The image's name in the published workflow; its own where it has no date."""
-        if image.captured_at is None:
-            return image.name
-        day = f"{image.captured_at:%Y-%m-%d}"
-        self._counted = {key: count for key, count in self._counted.items() if key == (image.site, day)}
-        number = self._counted.get((image.site, day), 0) + 1
-        self._counted[image.site, day] = number
-        return f"{image.site}_{day}_{number:04d}.JPG"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterator
+from dataclasses import asdict
 from uuid import UUID
 
 import structlog
@@ -71,12 +72,12 @@ async def _draw(catalog: Catalog, project_id: str, round_id: UUID, request: Roun
         design=request.design.model_dump(mode="json"),
         frame={
             "images": images,
-            "left_out": {"private": left_out.private, "unanswered": left_out.unanswered},
+            "left_out": asdict(left_out),
             "cells": [cell.model_dump(mode="json") for cell in drawn.cells],
         },
         report=report_of(drawn.cells, request.design, []).model_dump(mode="json"),
     )
-    counts = {"frame": images, "drawn": len(drawn), "private": left_out.private, "unanswered": left_out.unanswered}
+    counts = {"frame": images, "drawn": len(drawn), **asdict(left_out)}
     async with catalog.writing() as writing:
         tasks = _tasks(frame, drawn, media, runners_up, round_row)
         if await rounds.add_round(writing, round_row, tasks):

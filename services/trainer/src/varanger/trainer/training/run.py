@@ -62,18 +62,19 @@ class TrainingRun:
         started = time.monotonic()
         torch.set_num_threads(self.spec.threads)
         self.progress(0.0, "reading the dataset")
-        images = read_dataset(self.spec.dataset)
+        dataset = read_dataset(self.spec.dataset)
+        staged = stage_images(dataset, self.work / "staged", self.spec.input_size)
+        images = staged.whole(dataset)
         classes = classes_of(images)
         check_groups(self.spec.groups, classes, self.spec.never_routed)
         rule = self.spec.split
         split = split_dataset(images, by=rule.by, validation=rule.validation, test=rule.test, seed=rule.seed)
-        staged = stage_images(images, self.work / "staged", self.spec.input_size)
 
         stages = self._train_all(split, class_order(self.spec.groups, classes), staged)
         self.progress(0.9, "measuring on the validation and test sides")
         calibrated, thresholds, metrics = self._measure(stages, split, staged)
         models = {stage.stage: write_stage(stage, self.folder, self.spec.input_size) for stage in calibrated}
-        lineage = self._lineage(images, split, time.monotonic() - started)
+        lineage = self._lineage(images, len(staged.damaged), split, time.monotonic() - started)
         release_id = write_release(self._manifest(models, thresholds, metrics, lineage), self.folder)
         shutil.rmtree(self.work)
         self.progress(1.0, f"release {release_id}")
@@ -203,7 +204,7 @@ class TrainingRun:
             metrics=metrics,
         )
 
-    def _lineage(self, images: list[LabelledImage], split: Split, seconds: float) -> dict[str, Any]:
+    def _lineage(self, images: list[LabelledImage], damaged: int, split: Split, seconds: float) -> dict[str, Any]:
         spec = self.spec.model_dump(mode="json", exclude={"description", "lineage", "dataset"})
         return {
             **self.spec.lineage,
@@ -212,6 +213,7 @@ class TrainingRun:
                 "format": self.spec.dataset.format,
                 "sha256": dataset_sha256(images),
                 "images": {"train": len(split.train), "validation": len(split.validation), "test": len(split.test)},
+                "left_out": {"damaged": damaged},
             },
             "specification": spec,
             "epochs": self.epochs_done,

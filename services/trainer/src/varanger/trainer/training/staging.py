@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,30 +16,52 @@ from varanger.trainer.training.letterbox import read_image
 
 @dataclass(frozen=True, slots=True)
 class StagedImages:
-    """Scaled copies of a dataset's images, by original path."""
+    """Scaled copies of a dataset's images, by original path.
+
+    Attributes:
+        side: of the model's square, pixels.
+        files: the copies.
+        damaged: images that do not decode to their end, sorted. Grey where the box says there is an animal teaches
+            what is not so.
+    """
 
     side: int
     files: Mapping[Path, Path]
+    damaged: tuple[Path, ...]
+
+    def whole(self, images: Iterable[LabelledImage]) -> list[LabelledImage]:
+        """Those that have a copy, in their order."""
+        return [image for image in images if image.path in self.files]
 
 
 def stage_images(images: Sequence[LabelledImage], folder: Path, side: int) -> StagedImages:
-    """Write each image as PNG, its long side scaled to the model's.
+    """Write each image as PNG, its long side scaled to the model's; truncated and otherwise damaged ones are left out.
 
     Args:
         images: of every side of the split.
         folder: made where it is missing.
         side: of the square input, pixels.
+
+    Raises:
+        FileNotFoundError: an image of the dataset is not there.
     """
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[Path, Path] = {}
+    damaged: list[Path] = []
     for index, image in enumerate(images):
         file = folder / f"{index:06d}.png"
-        picture = read_image(image.path, side)
+        try:
+            picture = read_image(image.path, side)
+        except FileNotFoundError:
+            raise
+        except OSError:  # Pillow's word for data that end early, and for what is no image at all
+            damaged.append(image.path)
+            continue
         scale = side / max(picture.size)
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         picture.resize(size, Image.Resampling.BILINEAR).save(file, compress_level=1)
         files[image.path] = file
-    return StagedImages(side, files)
+    return StagedImages(side, files, tuple(sorted(damaged)))
 
 
 def write_model_dataset(
