@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
-from varanger.common.catalog.tables import Media, PredictionRow, Upload
+from varanger.common.catalog.tables import Media, PredictionRow, Project, Upload
 from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.words import Lane, MediaState
 
@@ -24,6 +24,35 @@ async def by_content(session: ReadSession, project_id: str, hashes: Collection[s
         )
     )
     return {row.sha256: row.media_id for row in found}
+
+
+async def first_of(session: ReadSession, project_id: str, sha256: str) -> Upload | None:
+    """The file that brought this content into the project."""
+    found = await session.execute(
+        select(Upload).where(
+            col(Upload.project_id) == project_id, col(Upload.sha256) == sha256, col(Upload.duplicate_of).is_(None)
+        )
+    )
+    return found.scalar_one_or_none()
+
+
+async def known_of_project(session: ReadSession, project_id: str, hashes: Collection[str]) -> dict[str, UUID] | None:
+    """`by_content`, and in the same query whether there is such a project: None where there is not."""
+    found = await session.execute(
+        select(col(Upload.sha256), col(Upload.media_id))
+        .select_from(Project)
+        .outerjoin(
+            Upload,
+            and_(
+                col(Upload.project_id) == col(Project.project_id),
+                col(Upload.sha256).in_(hashes),
+                col(Upload.duplicate_of).is_(None),
+            ),
+        )
+        .where(col(Project.project_id) == project_id)
+    )
+    rows = found.all()
+    return {row.sha256: row.media_id for row in rows if row.media_id is not None} if rows else None
 
 
 async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[UUID]:

@@ -73,7 +73,7 @@ async def accept_upload(
     Raises:
         DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
     """
-    uploads = [_upload(sender, file) for file in files]
+    uploads = [_upload(sender, file.given_path, file.sha256, file.bytes) for file in files]
     project_id = sender.deployment.project_id
     async with catalog.reading() as session:
         known = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
@@ -98,16 +98,33 @@ async def accept_upload(
     return [_verdict(upload, won, first) for upload in uploads]
 
 
-def _upload(sender: Sender, file: ReceivedFile) -> Upload:
+async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256: str) -> Verdict | None:
+    """Record that content which the project has was offered once more, without its bytes; None: it has it not.
+
+    Raises:
+        DependencyDown: the catalog did not answer; no row was written.
+    """
+    async with catalog.reading() as session:
+        known = await upload_rows.first_of(session, sender.deployment.project_id, sha256)
+    if known is None:
+        return None
+    upload = _upload(sender, given_path, sha256, known.bytes)
+    first = {sha256: known.media_id}
+    async with catalog.writing() as session:
+        _record(session, sender, [upload], set(), first)
+    return _verdict(upload, set(), first)
+
+
+def _upload(sender: Sender, given_path: str, sha256: str, size: int) -> Upload:
     media_id = new_id()
-    path = safe_path(file.given_path)
+    path = safe_path(given_path)
     project_id = sender.deployment.project_id
     return Upload(
         media_id=media_id,
         project_id=project_id,
         deployment_id=sender.deployment.deployment_id,
-        sha256=file.sha256,
-        bytes=file.bytes,
+        sha256=sha256,
+        bytes=size,
         original_name=last_name(path),
         original_path=path,
         incoming_key=f"incoming/{project_id}/{media_id}",

@@ -21,6 +21,7 @@ from varanger.api.gateway.endpoints import (
     releases,
     reviews,
     training,
+    upload_by_digest,
     upload_form,
 )
 from varanger.api.gateway.problems import install_problem_handlers
@@ -34,6 +35,7 @@ ROUTERS = (
     projects.router,
     deployments.router,
     upload_form.router,
+    upload_by_digest.router,
     media.router,
     reviews.router,
     qc.router,

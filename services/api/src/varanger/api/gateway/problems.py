@@ -61,12 +61,17 @@ def invalid(errors: list[dict[str, Any]]) -> Problem:
     """422 from pydantic's errors: `errors[{field, problem}]`, and all of it as one sentence."""
     named = [
         {
-            "field": ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
+            "field": ".".join(str(part) for part in _within(error["loc"])) or "body",
             "problem": error["msg"].removeprefix("Value error, "),
         }
         for error in errors
     ]
     return Problem(422, "; ".join(f"{each['field']}: {each['problem']}" for each in named), errors=named)
+
+
+def _within(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where in the body or the query it is: the first part alone says which of them; a field may be called `path`."""
+    return place[1:] if place[:1] in {("body",), ("query",), ("path",)} else place
 
 
 def install_problem_handlers(app: FastAPI) -> None:
