@@ -15,7 +15,7 @@ from minio.error import S3Error
 from varanger.common.adapters.object_keys import check_key
 from varanger.common.adapters.s3_link import S3Link
 from varanger.common.errors import DependencyDown, ObjectMissing, PartsRefused
-from varanger.common.ports.direct_uploads import StoredPart
+from varanger.common.ports.direct_uploads import BegunUpload, StoredPart
 
 _Answer = TypeVar("_Answer")
 
@@ -65,6 +65,10 @@ class S3DirectUploads:
         except ObjectMissing as error:
             raise DependencyDown(f"object store: {key!r} was not put together; try again") from error
 
+    async def begun(self, prefix: str) -> list[BegunUpload]:
+        """A thousand at a time."""
+        return await self._link.ask(prefix, self._begun, prefix)
+
     async def abort(self, key: str, store_upload_id: str) -> None:
         """Nothing happens where it is over."""
         with suppress(ObjectMissing):
@@ -81,6 +85,23 @@ class S3DirectUploads:
             if not page.is_truncated:
                 return found
             marker = str(page.next_part_number_marker)
+
+    def _begun(self, prefix: str) -> list[BegunUpload]:
+        found: list[BegunUpload] = []
+        key_marker: str | None = None
+        id_marker: str | None = None
+        while True:
+            page = self._client._list_multipart_uploads(
+                self._bucket, prefix=prefix, key_marker=key_marker, upload_id_marker=id_marker
+            )
+            found += [
+                BegunUpload(one.object_name, one.upload_id, one.initiated_time)
+                for one in page.uploads
+                if one.upload_id and one.initiated_time
+            ]
+            if not page.is_truncated:
+                return found
+            key_marker, id_marker = page.next_key_marker, page.next_upload_id_marker
 
 
 def _unless_refused(work: Callable[[], _Answer]) -> _Answer:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 SMALLEST_PART_BYTES = 5 << 20
@@ -19,6 +20,16 @@ class StoredPart:
     bytes: int
     etag: str
     """Without quotes."""
+
+
+@dataclass(frozen=True)
+class BegunUpload:
+    """An upload that is neither completed nor aborted."""
+
+    key: str
+    store_upload_id: str
+    begun_at: datetime
+    """Aware UTC."""
 
 
 class DirectUploads(Protocol):
@@ -47,6 +58,9 @@ class DirectUploads(Protocol):
                 say DependencyDown then, so ask for its `parts` first.
             PartsRefused: a part is not as named any more, or one before the last is too small.
         """
+
+    async def begun(self, prefix: str) -> list[BegunUpload]:
+        """Every upload under way whose key starts with `prefix`."""
 
     async def abort(self, key: str, store_upload_id: str) -> None:
         """Forget it and its parts; nothing happens where it is over."""

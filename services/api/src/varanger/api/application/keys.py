@@ -45,4 +45,4 @@ async def find_caller(catalog: Catalog, key: str) -> Caller | None:
     if row is None:
         return None
     name = row.label or f"key {row.key_id.hex[-8:]}"
-    return Caller(name, row.project_id, frozenset(Scope(scope) for scope in row.scopes))
+    return Caller(name, row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.key_id)

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 EVERY_PROJECT = "*"
 PREFIX = "vgr_"
@@ -39,6 +40,8 @@ class Caller:
     project_id: str
     """`*`: every project."""
     scopes: frozenset[Scope]
+    key_id: UUID | None = None
+    """None: somebody who needed no key."""
 
     def reaches(self, project_id: str) -> bool:
         """Whether the key is for this project."""
