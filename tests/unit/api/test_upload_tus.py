@@ -182,6 +182,7 @@ async def test_a_bad_creation_names_what_is_wrong(house, user, headers, status, 
     ("headers", "status", "named"),
     [
         ({"Content_Type": "application/octet-stream"}, 415, "application/offset+octet-stream"),
+        ({"Content_Encoding": "gzip"}, 415, "gzip"),
         ({"Upload_Offset": "x"}, 400, "Upload-Offset"),
         ({"Upload_Offset": "3"}, 409, "stands at 0"),
         ({"Upload_Checksum": f"crc32 {b64('abcd')}"}, 400, "crc32"),
@@ -395,6 +396,36 @@ async def test_two_that_finish_at_once_make_one_file(house, user, monkeypatch):
     [upload] = await house.rows(Upload)
     assert {head.headers["varanger-media-id"] for head in heads} == {str(upload.media_id)}
     assert house.stored_keys() == [upload.incoming_key]
+
+
+async def test_a_gateway_that_was_overtaken_tells_what_the_other_came_to(house, user, monkeypatch):
+    monkeypatch.setattr(resumable_upload, "_finishing", Unlocked())
+    at = await user.begin(len(PHOTO))
+    join, heads = house.objects.join, []
+
+    async def overtaken(sources, target):
+        monkeypatch.setattr(house.objects, "join", join)
+        heads.append(await user.head(at))
+        return await join(sources, target)
+
+    monkeypatch.setattr(house.objects, "join", overtaken)
+    last = await user.patch(at, 0, PHOTO)
+    assert heads[0].headers["varanger-verdict"] == last.headers["varanger-verdict"] == "accepted"
+    [upload] = await house.rows(Upload)
+    assert last.headers["varanger-media-id"] == str(upload.media_id)
+    assert house.stored_keys() == [upload.incoming_key]
+
+
+async def test_pieces_that_are_lost_end_the_upload(house, user):
+    at = await user.begin(10)
+    await user.patch(at, 0, b"fives")
+    [key] = house.stored_keys()
+    await house.objects.delete(key)
+    last = await user.patch(at, 5, b"fives")
+    assert last.status_code == 410
+    assert (await user.head(at)).status_code == 410
+    assert "begin a new upload" in (await user.patch(at, 10, b"")).json()["detail"]
+    assert await house.rows(Upload) == []
 
 
 class Unlocked(dict):

@@ -23,9 +23,11 @@ from varanger.api.application.partial_uploads import (
     count_whole,
     find_upload,
     folder_of,
+    told_again,
     verdict_of,
 )
 from varanger.common.catalog.tables import PartialUpload
+from varanger.common.errors import ObjectMissing
 from varanger.common.ids import new_id
 
 PIECE_BYTES = 8 << 20
@@ -178,17 +180,25 @@ async def finish(ports: Ports, upload: PartialUpload, sender: Sender) -> Verdict
     lock = _finishing.setdefault(upload.upload_id, asyncio.Lock())
     async with lock:
         upload = await _as_it_is(ports, upload)
-        verdict = verdict_of(upload)
-        if verdict is None:
-            media_id = new_id()
-            keys = [piece["key"] for piece in upload.parts]
-            found = await ports.objects.join(keys, incoming_key(upload.project_id, media_id))
-            try:
-                verdict = await count_whole(ports, upload, sender, media_id, found)
-            except WrongBytes:
-                await remove_pieces(ports, upload)
-                raise
-            await remove_pieces(ports, upload)
+        return verdict_of(upload) or await _join(ports, upload, sender)
+
+
+async def _join(ports: Ports, upload: PartialUpload, sender: Sender) -> Verdict:
+    media_id = new_id()
+    keys = [piece["key"] for piece in upload.parts]
+    try:
+        found = await ports.objects.join(keys, incoming_key(upload.project_id, media_id))
+    except ObjectMissing as error:
+        # Another gateway was faster, and has removed the pieces; or they are lost, as after restoring a backup.
+        async with ports.catalog.writing() as session:
+            await partial_rows.end(session, upload.upload_id, "gone", {"reason": f"{error}; begin a new upload"})
+        return await told_again(ports, upload)
+    try:
+        verdict = await count_whole(ports, upload, sender, media_id, found)
+    except WrongBytes:
+        await remove_pieces(ports, upload)
+        raise
+    await remove_pieces(ports, upload)
     return verdict
 
 

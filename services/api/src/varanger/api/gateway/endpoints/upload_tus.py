@@ -30,6 +30,7 @@ from varanger.api.gateway.intake import (
     deployment_of_query,
     find_deployment,
     is_digest,
+    refuse_unread,
     unless_silent,
 )
 from varanger.api.gateway.problems import Problem
@@ -166,6 +167,7 @@ async def _take(
     request: Request, gateway: Gateway, caller: Caller, upload: PartialUpload, offset: int
 ) -> PartialUpload:
     """The body's bytes, and the file if they were the last."""
+    refuse_unread(request, gateway.settings.max_file_bytes)
     checksum = tus.checksum(request.headers.get("upload-checksum"))
     announced = request.headers.get("content-length", "0")
     if announced.isdecimal() and offset == upload.offset and offset + int(announced) > (upload.bytes or 0):
