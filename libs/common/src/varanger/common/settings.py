@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     archive_max_entries: int = Field(default=10_000, ge=1, description="a zip of more files is quarantined")
     archive_max_bytes: int = Field(default=20 << 30, description="a zip that unpacks to more is quarantined")
     archive_max_ratio: int = Field(default=200, ge=1, description="unpacked to packed bytes of one file in a zip")
+    partial_uploads_kept_s: float = Field(
+        default=604_800.0, gt=0, description="a tus upload that is not finished by then is removed"
+    )
+    presigned_for_s: int = Field(
+        default=86_400, ge=1, le=604_800, description="how long the URLs of a presigned upload hold; S3 allows 7 days"
+    )
     bulk_backlog_limit: int = Field(default=100_000, description="bulk uploads are refused with 429 beyond this")
     requests_per_minute: int = Field(default=0, ge=0, description="of one key to one gateway; 0: no limit")
     bytes_per_hour: int = Field(default=0, ge=0, description="that one key may send to one gateway; 0: no limit")
