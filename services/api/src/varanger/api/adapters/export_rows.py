@@ -42,7 +42,7 @@ async def media_in_order(session: ReadSession, project_id: str) -> AsyncIterator
         # Within a second a burst's images follow the camera's own numbering.
         .order_by(
             col(Deployment.location_id),
-            col(Media.captured_at).nulls_last(),
+            col(Media.captured_at_utc).nulls_last(),
             col(Upload.original_path),
             col(Media.media_id),
         )

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from varanger.api.adapters import export_rows
 from varanger.api.adapters.export_rows import ExportedMedia
+from varanger.api.domain.camera_time import local_time
 from varanger.api.domain.final_table import (
     COLUMNS,
     EMPTY,
@@ -78,7 +79,7 @@ def _image(each: ExportedMedia, known: dict[str, frozenset[str]]) -> TableImage:
     return TableImage(
         locality=deployment.location_name or "",
         site=deployment.location_id,
-        captured_at=media.captured_at,
+        captured_at=media.captured_at and local_time(media.captured_at, media.clock_correction_s),
         name=media.name,
         machine=_machine(each.answer, known.get(media.release_id or "", frozenset())),
         person=None if best is None else _person(best, each),

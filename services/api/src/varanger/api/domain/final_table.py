@@ -68,7 +68,7 @@ class TableImage:
     locality: str
     site: str
     captured_at: datetime | None
-    """The camera's own naive time."""
+    """The true local time: the camera's own, corrected."""
     name: str
     machine: MachineAnswer | None = None
     person: PersonsAnswer | None = None

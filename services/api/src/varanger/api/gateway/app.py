@@ -12,6 +12,7 @@ from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints import (
     dead_letters,
     deployments,
+    events,
     exports,
     health,
     jobs,
@@ -35,6 +36,7 @@ ROUTERS = (
     deployments.router,
     upload_form.router,
     media.router,
+    events.router,
     reviews.router,
     qc.router,
     training.router,
