@@ -81,7 +81,11 @@ class House:
         return manifest.release_id
 
     async def take_in(
-        self, name: str, captured_at: datetime | None = None, prediction: Prediction | None = None
+        self,
+        name: str,
+        captured_at: datetime | None = None,
+        prediction: Prediction | None = None,
+        said: MediaMetadata | None = None,
     ) -> UUID:
         """Upload a file and tell the recorder what ingest, and inference, would have found."""
         media_id = UUID((await self.upload((name, name.encode()))).json()["results"][0]["media_id"])
@@ -96,7 +100,7 @@ class House:
             media_type="image/jpeg",
             width=2048,
             height=1536,
-            metadata=MediaMetadata(captured_at=captured_at, make="RECONYX"),
+            metadata=said or MediaMetadata(captured_at=captured_at, make="RECONYX"),
         )
         await self.objects.put(stored.key, b"original of " + name.encode())
         await self.objects.put(stored.view_key, b"view of " + name.encode())
