@@ -95,7 +95,7 @@ def stored(media_id: UUID) -> MediaStored:
         key=f"media/p/d/{media_id}.jpg",
         view_key=f"views/p/{media_id}.jpg",
         name=f"site_nodate_{media_id.hex[:12]}.jpg",
-        sha256="0" * 64,
+        sha256=hashlib.sha256(media_id.bytes).hexdigest(),
         bytes=10,
         media_type="image/jpeg",
         width=4,

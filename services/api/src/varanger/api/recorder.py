@@ -1,8 +1,9 @@
-"""The process `varanger-api recorder`: facts → catalog; dead letters, reconciler and sweeper beside it."""
+"""The process `varanger-api recorder`: facts → catalog; beside it dead letters, deployments, reconciler and sweeper."""
 
 from datetime import timedelta
 from uuid import uuid4
 
+from varanger.api.application.apply_deployments import DeploymentApplier
 from varanger.api.application.idempotency import forget_idempotency_keys
 from varanger.api.application.reconcile import reconcile, send_everything_again
 from varanger.api.application.record_facts import fact_recorder
@@ -79,5 +80,6 @@ async def build_recorder(wiring: Wiring) -> Service:
             Loop("reconcile", reconcile_step, min(60.0, settings.reconcile_after_s / 2)),
             Loop("sweep", sweep_step, 10.0),
             Loop("tidy", tidy_step, 3600.0),
+            Loop("times", DeploymentApplier(catalog, holder).step, 1.0),
         ],
     )

@@ -62,6 +62,27 @@ class Deployment(SQLModel, table=True):
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
 
 
+class DeploymentHistory(SQLModel, table=True):
+    """Append-only: who changed what of a deployment, written in the transaction of the change. Writer: api (gateway).
+
+    Its media's times and events follow; they get no line each, which would be as many as there are media.
+    """
+
+    __tablename__ = "deployment_history"
+    __table_args__ = (Index("deployment_history_of_deployment", "project_id", "deployment_id", "history_id"),)
+
+    history_id: UUID = Field(default_factory=new_id, primary_key=True)
+    project_id: str
+    deployment_id: str
+    revision: int
+    """The deployment's from this change on."""
+    by: str
+    before: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    """The changed columns alone, as JSON."""
+    after: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
+    at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
+
+
 class ApiKey(SQLModel, table=True):
     """A key's hash, never the key. Writer: api (made by the CLI)."""
 

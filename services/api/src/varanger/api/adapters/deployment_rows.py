@@ -4,7 +4,7 @@ from sqlalchemy import select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession
-from varanger.common.catalog.tables import Deployment, Project
+from varanger.common.catalog.tables import Deployment, DeploymentHistory, Project
 
 
 async def find_project(session: ReadSession, project_id: str) -> Project | None:
@@ -30,3 +30,13 @@ async def list_deployments(session: ReadSession, project_id: str) -> list[Deploy
         .order_by(col(Deployment.location_id), col(Deployment.deployment_id))
     )
     return list(found.scalars())
+
+
+async def history(session: ReadSession, project_id: str, deployment_id: str) -> list[DeploymentHistory]:
+    """What was changed of the deployment, the newest first."""
+    found = await session.scalars(
+        select(DeploymentHistory)
+        .where(col(DeploymentHistory.project_id) == project_id, col(DeploymentHistory.deployment_id) == deployment_id)
+        .order_by(col(DeploymentHistory.history_id).desc())
+    )
+    return list(found)

@@ -12,6 +12,7 @@ from sqlmodel import col
 from varanger.common.catalog.database import ReadSession, WriteSession
 from varanger.common.catalog.tables import (
     DeadLetterRow,
+    Deployment,
     Media,
     MediaHistory,
     PredictionRow,
@@ -36,6 +37,7 @@ class MediaFilter:
     route: str | None = None
     release_id: str | None = None
     private: bool | None = None
+    event_id: str | None = None
     captured_from: datetime | None = None
     """The camera's own naive time, inclusive."""
     captured_to: datetime | None = None
@@ -69,6 +71,7 @@ def _filtered(wanted: MediaFilter) -> "Select[Upload, Media]":
         (col(Media.route), wanted.route),
         (col(Media.release_id), wanted.release_id),
         (col(Media.private), wanted.private),
+        (col(Media.event_id), wanted.event_id),
     ):
         if value is not None:
             query = query.where(column == value)
@@ -137,6 +140,18 @@ async def history(session: ReadSession, media_id: UUID) -> Sequence[MediaHistory
     return (await session.scalars(query)).all()
 
 
+async def time_zones(session: ReadSession, uploads: Collection[Upload]) -> dict[tuple[str, str], str]:
+    """The zone of each of these files' deployments, by project and deployment id."""
+    keys = sorted({(upload.project_id, upload.deployment_id) for upload in uploads})
+    key = tuple_(col(Deployment.project_id), col(Deployment.deployment_id))
+    found = await session.execute(
+        select(col(Deployment.project_id), col(Deployment.deployment_id), col(Deployment.time_zone)).where(
+            key.in_(keys)
+        )
+    )
+    return {(row.project_id, row.deployment_id): row.time_zone for row in found}
+
+
 async def quarantine(session: ReadSession, media_id: UUID) -> Quarantine | None:
     """Why it was quarantined, or None where it was not."""
     return await session.get(Quarantine, media_id)
@@ -193,4 +208,7 @@ def _counted(rows: "Sequence[Row[str, int]]") -> dict[str, int]:
 async def make_private(session: WriteSession, media_ids: Collection[UUID]) -> None:
     """Show these media only to reviewers from now on."""
     if media_ids:
+        # Locked in one order, as everybody who changes media does.
+        locked = select(col(Media.media_id)).where(col(Media.media_id).in_(media_ids))
+        await session.execute(locked.order_by(col(Media.media_id)).with_for_update())
         await session.execute(update(Media).where(col(Media.media_id).in_(media_ids)).values(private=True))

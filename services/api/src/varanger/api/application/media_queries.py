@@ -27,6 +27,8 @@ class KnownFile:
     upload: Upload
     media: Media | None
     answer: dict[str, Any] | None
+    time_zone: str | None
+    """Of its deployment."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,11 @@ async def list_media(
         found = await media_rows.page(session, wanted, limit=limit + 1, after=after, newest_first=newest_first)
         shown = found[:limit]
         answers = await media_rows.shown_answers(session, [media for _, media in shown if media is not None])
-    files = [KnownFile(upload, media, answers.get(upload.media_id)) for upload, media in shown]
+        zones = await media_rows.time_zones(session, [upload for upload, _ in shown])
+    files = [
+        KnownFile(upload, media, answers.get(upload.media_id), zones.get((upload.project_id, upload.deployment_id)))
+        for upload, media in shown
+    ]
     return Page(files, shown[-1][0].media_id if len(found) > limit else None)
 
 
@@ -88,7 +94,9 @@ async def find_media(catalog: Catalog, media_id: UUID) -> KnownFile | None:
             return None
         upload, media = found
         answers = await media_rows.shown_answers(session, [] if media is None else [media])
-    return KnownFile(upload, media, answers.get(media_id))
+        zones = await media_rows.time_zones(session, [upload])
+    zone = zones.get((upload.project_id, upload.deployment_id))
+    return KnownFile(upload, media, answers.get(media_id), zone)
 
 
 async def whole_file(catalog: Catalog, file: KnownFile) -> WholeFile:

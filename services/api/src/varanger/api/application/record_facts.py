@@ -6,16 +6,18 @@ Raising on a batch makes the consumer run each message alone, so one bad row nev
 from collections.abc import Sequence
 
 from varanger.api import SERVICE
+from varanger.api.adapters.event_rows import lock_deployments
+from varanger.api.application.assign_events import assign_events
+from varanger.api.application.derive_times import derived_columns, time_rule
 from varanger.api.application.failed_answers import close_letters, lay_aside
 from varanger.api.application.known_media import KnownMedia
 from varanger.api.application.record_unpacked import record_unpacked
 from varanger.api.application.request_classification import request_intake
-from varanger.api.domain.clock_correction import CLOCK_CORRECTION, derive_time
 from varanger.api.domain.shown_prediction import Beats
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.history import remember
 from varanger.common.catalog.inbox import take_new
-from varanger.common.catalog.tables import NO_FRAME, Deployment, Media, PredictionRow, Quarantine
+from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Quarantine
 from varanger.common.clock import now
 from varanger.common.consumer import Handler
 from varanger.common.errors import BadMessage
@@ -41,11 +43,18 @@ def fact_recorder(catalog: Catalog) -> Handler:
             fresh = {e.message_id: e for e in envelopes if e.message_id in new}
             facts = [(envelope, _fact(envelope)) for envelope in fresh.values()]
             known = await KnownMedia.read(session, [fact.media_id for _, fact in facts])
+            # Before any row is changed: media are recorded as their deployments are now, and one recorder at a time
+            # looks for a deployment's events.
+            before = set(known.media)
+            stored = {(e.project_id, f.deployment_id) for e, f in facts if isinstance(f, MediaStored)}
+            known.deployments |= await lock_deployments(session, stored)
             for envelope, fact in facts:
                 if fact.media_id not in known.uploads:
                     raise BadMessage(f"media_id: no upload {fact.media_id} is known")
                 await _record(session, known, envelope, fact)
                 known.settle(fact.media_id)
+            arrived = [media for media_id, media in known.media.items() if media_id not in before]
+            await assign_events(session, known.deployments, arrived, before)
             await _keep_letters(session, known, [fact for _, fact in facts])
         return ()
 
@@ -98,7 +107,9 @@ def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
         **fact.metadata.model_dump(),
         **fact.model_dump(exclude={"metadata", "flags", "frame_numbers"}),
     )
-    _derive_time(media, known.deployments[envelope.project_id, fact.deployment_id])
+    rule = time_rule(known.deployments[envelope.project_id, fact.deployment_id])
+    for name, value in derived_columns(rule, media.captured_at, media.utc_offset).items():
+        setattr(media, name, value)
     session.add(media)
     known.media[fact.media_id] = media
     if fact.media_id in known.quarantined:
@@ -114,15 +125,6 @@ def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
             lane=envelope.lane,
             traceparent=envelope.traceparent,
         )
-
-
-def _derive_time(media: Media, deployment: Deployment) -> None:
-    if media.captured_at is None:
-        return
-    correction = deployment.clock_correction and CLOCK_CORRECTION.validate_python(deployment.clock_correction)
-    derived = derive_time(media.captured_at, deployment.time_zone, correction or None)
-    media.clock_correction_s, media.captured_at_utc = derived.correction_s, derived.utc
-    media.time_flags = list(derived.flags)
 
 
 def _quarantined(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaQuarantined) -> None:

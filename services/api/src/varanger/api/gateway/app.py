@@ -13,6 +13,7 @@ from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints import (
     dead_letters,
     deployments,
+    events,
     exports,
     health,
     jobs,
@@ -47,6 +48,7 @@ ROUTERS = (
     upload_by_digest.router,
     media.router,
     quarantine.router,
+    events.router,
     reviews.router,
     qc.router,
     training.router,

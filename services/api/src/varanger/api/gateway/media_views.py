@@ -7,13 +7,18 @@ from uuid import UUID
 from pydantic import BaseModel
 
 from varanger.api.application.media_queries import KnownFile, Stats, WholeFile
+from varanger.api.domain.local_time import local_time
 from varanger.api.domain.review_in_force import review_in_force
 from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, MediaHistory, PredictionRow, Review
 from varanger.common.words import Detection, MediaState, Observation, ReviewObservation
 
 
 class MediaOut(BaseModel):
-    """One accepted file and what it shows. `captured_at` is the camera's own time; `release` made the answer."""
+    """One accepted file and what it shows. `release` made the answer.
+
+    `captured_at` is the camera's own time; with `clock_correction_s` added it is the true local one,
+    `captured_at_local`, which the deployment's `time_zone` makes `captured_at_utc`.
+    """
 
     media_id: UUID
     project: str
@@ -27,13 +32,34 @@ class MediaOut(BaseModel):
     duplicate_of: UUID | None
     received_at: datetime
     captured_at: datetime | None
+    sub_seconds: float | None
+    utc_offset: str | None
+    clock_correction_s: float | None
+    captured_at_local: datetime | None
+    time_zone: str | None
     captured_at_utc: datetime | None
+    event_id: str | None
     capture_method: str | None
     width: int | None
     height: int | None
     make: str | None
     model: str | None
     serial_number: str | None
+    user_label: str | None
+    sequence_number: int | None
+    sequence_length: int | None
+    event_number: int | None
+    temperature_c: float | None
+    moon_phase: int | None
+    battery_v: float | None
+    infrared: bool | None
+    exposure_time_s: float | None
+    f_number: float | None
+    iso: int | None
+    latitude: float | None
+    longitude: float | None
+    duration_s: float | None
+    frame_rate: float | None
     flags: list[str]
     label: str | None
     confidence: float | None
@@ -133,13 +159,32 @@ class StatsOut(BaseModel):
 
 _OF_MEDIA = (
     "captured_at",
+    "sub_seconds",
+    "utc_offset",
+    "clock_correction_s",
     "captured_at_utc",
+    "event_id",
     "capture_method",
     "width",
     "height",
     "make",
     "model",
     "serial_number",
+    "user_label",
+    "sequence_number",
+    "sequence_length",
+    "event_number",
+    "temperature_c",
+    "moon_phase",
+    "battery_v",
+    "infrared",
+    "exposure_time_s",
+    "f_number",
+    "iso",
+    "latitude",
+    "longitude",
+    "duration_s",
+    "frame_rate",
     "label",
     "confidence",
     "route",
@@ -167,6 +212,8 @@ def _common(file: KnownFile) -> dict[str, Any]:
         "state": upload.state,
         "duplicate_of": upload.duplicate_of,
         "received_at": upload.received_at,
+        "captured_at_local": media and local_time(media.captured_at, media.clock_correction_s),
+        "time_zone": file.time_zone,
         "flags": [] if media is None else [*media.flags, *media.time_flags],
         "release": None if media is None else media.release_id,
         "private": media is not None and media.private,

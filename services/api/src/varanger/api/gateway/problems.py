@@ -1,6 +1,6 @@
 """Problem details (RFC 9457): every error of the API has one shape, names what is wrong, and where it can the fix."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
@@ -69,7 +69,7 @@ def as_problem(error: Problem | HTTPException | DependencyDown) -> Problem:
     return error
 
 
-def invalid(errors: list[dict[str, Any]]) -> Problem:
+def invalid(errors: Iterable[Mapping[str, Any]]) -> Problem:
     """422 from pydantic's errors: `errors[{field, problem}]`, and all of it as one sentence."""
     named = [
         {
@@ -95,7 +95,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _validation(request: Request, error: RequestValidationError) -> Response:
-        return invalid(list(error.errors())).to_response(request.url.path)
+        return invalid(error.errors()).to_response(request.url.path)
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from varanger.api.adapters.media_rows import MediaFilter
 from varanger.api.application.media_queries import (
@@ -17,9 +18,11 @@ from varanger.api.application.media_queries import (
     project_stats,
     whole_file,
 )
+from varanger.api.application.set_date import set_date
 from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope, is_withheld
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints.projects import existing_project
+from varanger.api.gateway.inputs import Input
 from varanger.api.gateway.media_views import (
     MediaPage,
     StatsOut,
@@ -30,6 +33,7 @@ from varanger.api.gateway.media_views import (
 )
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import CallerDep, GatewayDep, Reader, check
+from varanger.common.clock import CameraTime
 from varanger.common.errors import ObjectMissing
 from varanger.common.words import MediaState
 
@@ -60,6 +64,7 @@ async def get_media_page(
     route: Annotated[str | None, Query()] = None,
     release: Annotated[str | None, Query()] = None,
     private: Annotated[bool | None, Query()] = None,
+    event: Annotated[str | None, Query(description="an event's id")] = None,
     captured_from: Annotated[datetime | None, Query(description="the camera's own time, without a zone")] = None,
     captured_to: Annotated[datetime | None, Query(description="exclusive")] = None,
     min_confidence: Annotated[float | None, Query(ge=0, le=1)] = None,
@@ -82,6 +87,7 @@ async def get_media_page(
         route=route,
         release_id=release,
         private=private,
+        event_id=event,
         captured_from=captured_from,
         captured_to=captured_to,
         min_confidence=min_confidence,
@@ -107,6 +113,26 @@ FileDep = Annotated[KnownFile, Depends(readable_file)]
 async def get_media(gateway: GatewayDep, file: FileDep) -> WholeMedia:
     """One file with everything known of it: all predictions, reviews, why it failed, and its whole history."""
     return whole_media(await whole_file(gateway.catalog, file))
+
+
+class MediaChange(Input):
+    """What a person may set of a media."""
+
+    captured_at: Annotated[CameraTime, Field(ge=datetime(1900, 1, 1), lt=datetime(2200, 1, 1))]
+    """The camera's own time, without an offset, as its strip in the image or its neighbours tell it: the deployment's
+    clock correction applies to it."""
+
+
+@router.patch("/media/{media_id}")
+async def patch_media(gateway: GatewayDep, caller: CallerDep, file: FileDep, change: MediaChange) -> WholeMedia:
+    """Set a date that is missing or wrong. Its time and event follow; its name and its files stay."""
+    check(caller, Scope.REVIEW, file.upload.project_id)
+    if file.media is None:
+        raise Problem(409, f"this file is {file.upload.state!r}: only a stored media can be given a date")
+    async with gateway.catalog.writing() as session:
+        await set_date(session, file.media.media_id, change.captured_at, by=caller.name)
+    changed = await find_media(gateway.catalog, file.media.media_id)
+    return whole_media(await whole_file(gateway.catalog, changed or file))
 
 
 @router.get("/media/{media_id}/image", response_class=StreamingResponse, responses=JPEG)

@@ -30,6 +30,20 @@ def upgrade() -> None:
     with op.batch_alter_table('event', schema=None) as batch_op:
         batch_op.create_index('event_by_deployment', ['project_id', 'deployment_id', 'event_start'], unique=False)
 
+    op.create_table('deployment_history',
+    sa.Column('history_id', sa.Uuid(), nullable=False),
+    sa.Column('project_id', sa.String(), nullable=False),
+    sa.Column('deployment_id', sa.String(), nullable=False),
+    sa.Column('revision', sa.Integer(), nullable=False),
+    sa.Column('by', sa.String(), nullable=False),
+    sa.Column('before', Json, nullable=False),
+    sa.Column('after', Json, nullable=False),
+    sa.Column('at', UtcDateTime(), nullable=False),
+    sa.PrimaryKeyConstraint('history_id')
+    )
+    with op.batch_alter_table('deployment_history', schema=None) as batch_op:
+        batch_op.create_index('deployment_history_of_deployment', ['project_id', 'deployment_id', 'history_id'], unique=False)
+
     op.create_table('idempotency_key',
     sa.Column('project_id', sa.String(), nullable=False),
     sa.Column('caller', sa.String(), nullable=False),
