@@ -188,6 +188,64 @@ async def test_a_round_is_drawn_once_and_estimated_from_its_reviews(catalog: Cat
     assert drawn is not None and drawn.report == before
 
 
+async def add_videos(catalog: Catalog) -> list[UUID]:
+    """Twelve blank ones, one with people, one with an unanswered frame; of three frames each."""
+    ids = [new_id() for _ in range(14)]
+    async with catalog.writing() as session:
+        for index, media_id in enumerate(ids):
+            whole = index < 13
+            session.add(
+                Media(
+                    media_id=media_id,
+                    project_id=PROJECT,
+                    deployment_id="heath",
+                    key=f"media/{media_id}",
+                    view_key=f"views/{media_id}.jpg",
+                    name=f"{media_id}.mp4",
+                    sha256=f"{1000 + index:064x}",
+                    bytes=1,
+                    media_type="video/mp4",
+                    width=1,
+                    height=1,
+                    frame_numbers=[0, 30, 60],
+                    private=index == 12,
+                    label="blank" if whole else None,
+                    confidence=0.7 if whole else None,
+                    release_id=RELEASE if whole else None,
+                )
+            )
+            for frame, highest in ((0, 0.1), (30, 0.3), (60, 0.2)):
+                answered = whole or frame == 0
+                session.add(
+                    PredictionRow(
+                        media_id=media_id,
+                        release_id=RELEASE,
+                        frame_number=frame,
+                        project_id=PROJECT,
+                        purpose="intake",
+                        lane="live",
+                        state="classified" if answered else "requested",
+                        label="blank" if answered else None,
+                        confidence=1 - highest if answered else None,
+                        answer={"label": "blank", "scores": {"global": {"fox": highest}}} if answered else None,
+                    )
+                )
+    return ids
+
+
+async def test_a_video_is_drawn_once_by_the_answer_it_shows(catalog: Catalog) -> None:
+    await fill(catalog, 45)
+    videos = await add_videos(catalog)
+    round_id = await ask(catalog, {"design": {"seed": 5, "overall": 500, "per_class": 0, "per_bin": 0}})
+    await HandleQc(catalog)([envelope(QcRoundRequested(round_id=round_id))])
+    job, _, tasks = await state(catalog, round_id)
+    assert job is not None
+    assert job.counts == {"frame": 42, "drawn": 42, "private": 11, "unanswered": 6}
+    drawn = [task for task in tasks if task.media_id in set(videos)]
+    assert sorted(task.media_id for task in drawn) == sorted(videos[:12])
+    assert {(task.label, task.confidence, task.runner_up) for task in drawn} == {("blank", 0.7, 0.3)}
+
+
 async def test_only_the_review_in_force_counts_and_only_for_its_round(catalog: Catalog) -> None:
     await fill(catalog, 115)
     round_id = await ask(catalog, {"design": {"seed": 1, "overall": 30, "per_class": 0, "per_bin": 0}})

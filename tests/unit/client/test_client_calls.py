@@ -12,12 +12,18 @@ CALLS = {
     "put_deployment": (lambda c: c.put_deployment("p", "d", location_id="l"), "PUT", "/v1/projects/p/deployments/d"),
     "stats": (lambda c: c.stats("p"), "GET", "/v1/projects/p/stats"),
     "one_media": (lambda c: c.one_media("m"), "GET", "/v1/media/m"),
+    "release_from_quarantine": (
+        lambda c: c.release_from_quarantine("m", deployment="d", accept_as_is=True),
+        "POST",
+        "/v1/quarantine/m/release",
+    ),
     "request_round": (lambda c: c.request_round("p", DESIGN), "POST", "/v1/projects/p/qc/rounds"),
     "round": (lambda c: c.round("r"), "GET", "/v1/qc/rounds/r"),
 }
 BODIES = {
     "create_project": {"project_id": "p", "title": "Title"},
     "put_deployment": {"location_id": "l"},
+    "release_from_quarantine": {"deployment": "d", "accept_as_is": True},
     "request_round": {"design": DESIGN},
 }
 
@@ -55,6 +61,15 @@ def test_pages_are_read_to_the_last(client, gateway, kind):
     asked = [dict(request.url.params) for request in gateway.requests]
     filters = {"project": "p", "state": "media", "private": "false"} if kind == "media" else {"observer": "anna"}
     assert asked == [filters, filters | {"cursor": "c1"}, filters | {"cursor": "7"}]
+
+
+def test_the_quarantine_is_read_page_by_page(client, gateway):
+    pages = [{"items": [{"n": 1}], "next": "c1"}, {"items": [{"n": 2}], "next": None}]
+    gateway.next = [httpx.Response(200, json=page) for page in pages]
+    assert [each["n"] for each in client.quarantine("p", reason="wrong_type")] == [1, 2]
+    assert {request.url.path for request in gateway.requests} == {"/v1/projects/p/quarantine"}
+    asked = [dict(request.url.params) for request in gateway.requests]
+    assert asked == [{"reason": "wrong_type"}, {"reason": "wrong_type", "cursor": "c1"}]
 
 
 def test_no_name_becomes_another_path(client, gateway):
