@@ -124,7 +124,16 @@ async def test_an_archive_may_be_released_and_then_unpacked(site: Any) -> None:
     assert await listed(site) == []
     await site.record(site.quarantined(archive), site.quarantined(archive, intake_number=2))
     assert (await site.row(Upload, archive)).state == "unpacked"
-    assert await sweep_recorded(site.catalog, site.objects) is False
+    await sweep_recorded(site.catalog, site.objects)
+    assert f"quarantine/p/{archive}" not in await site.keys()
+
+
+async def test_an_archive_that_another_ingest_could_unpack_leaves_no_copy_in_quarantine(site: Any) -> None:
+    archive = await held(site, "card.zip")
+    await sweep_recorded(site.catalog, site.objects)
+    await site.record(MediaUnpacked(media_id=archive, entries=()))
+    await sweep_recorded(site.catalog, site.objects)
+    assert await site.keys() == set()
 
 
 async def test_the_quarantined_copy_goes_only_after_the_file_is_recorded_as_stored(site: Any, catalog: Catalog) -> None:

@@ -86,6 +86,8 @@ class House:
         captured_at: datetime | None = None,
         prediction: Prediction | None = None,
         said: MediaMetadata | None = None,
+        *,
+        frame_numbers: tuple[int, ...] = (),
     ) -> UUID:
         """Upload a file and tell the recorder what ingest, and inference, would have found."""
         media_id = UUID((await self.upload((name, name.encode()))).json()["results"][0]["media_id"])
@@ -101,6 +103,7 @@ class House:
             width=2048,
             height=1536,
             metadata=said or MediaMetadata(captured_at=captured_at, make="RECONYX"),
+            frame_numbers=frame_numbers,
         )
         await self.objects.put(stored.key, b"original of " + name.encode())
         await self.objects.put(stored.view_key, b"view of " + name.encode())
@@ -109,12 +112,16 @@ class House:
             await self.classify(media_id, prediction)
         return media_id
 
-    async def classify(self, media_id: UUID, prediction: Prediction) -> None:
+    async def classify(self, media_id: UUID, prediction: Prediction, frame_number: int | None = None) -> None:
         [project] = [row for row in await self.rows(Project) if row.project_id == "tundra"]
         assert project.release_id is not None
         await self.tell_recorder(
             MediaClassified(
-                media_id=media_id, release_id=project.release_id, purpose=Purpose.INTAKE, prediction=prediction
+                media_id=media_id,
+                release_id=project.release_id,
+                purpose=Purpose.INTAKE,
+                frame_number=frame_number,
+                prediction=prediction,
             )
         )
 

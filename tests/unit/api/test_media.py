@@ -158,3 +158,17 @@ async def test_a_file_without_an_image_says_so(house):
 async def test_unknown_media(house):
     assert (await house.get("/v1/media/018f0000-0000-7000-8000-000000000000")).status_code == 404
     assert (await house.get("/v1/media/nonsense")).status_code == 422
+
+
+async def test_a_video_is_one_media_with_a_prediction_for_each_frame(house):
+    release = await house.put_in_force("fox", "blank")
+    media_id = await house.take_in("clip.mp4", frame_numbers=(0, 30))
+    for frame, prediction in ((0, BLANK), (30, FOX)):
+        await house.classify(media_id, prediction, frame_number=frame)
+    [item] = (await house.get("/v1/media", project="tundra", label="fox", state="media")).json()["items"]
+    assert (item["media_id"], item["release"], item["route"]) == (str(media_id), release, FOX.route)
+    assert item["observations"] == [{"taxon": "fox", "count": 2}]
+    whole = (await house.get(f"/v1/media/{media_id}")).json()
+    assert whole["frame_numbers"] == [0, 30]
+    assert [(each["frame_number"], each["label"]) for each in whole["predictions"]] == [(0, "blank"), (30, "fox")]
+    assert [line["details"].get("frame_number") for line in whole["history"] if line["what"] == "classified"] == [0, 30]

@@ -203,6 +203,18 @@ async def test_two_releases_in_one_batch(bench: Bench, colours: Any, tmp_path: P
     assert set(predictions[0].scores["classifier"]) == {"lemming", "empty", "bad_quality"}
 
 
+async def test_a_frame_of_a_video_is_seen_in_its_view_whatever_the_release_asks_for(
+    tmp_path: Path, colours: Any
+) -> None:
+    bench = Bench(tmp_path / "release", colours.two_stage(tmp_path / "release", image="original"))
+    await bench.publish(bench.folder, bench.manifest.release_id)
+    request = await bench.request("clip.frames/000030", colours.jpeg(colours.hare), frame_number=30)
+    (envelope,) = await bench.handler([request])
+    fact = answered(envelope)
+    assert (fact.frame_number, fact.prediction.label, fact.prediction.image_seen) == (30, "rabbit", "view")
+    await bench.close()
+
+
 async def test_a_release_may_ask_for_the_original(tmp_path: Path, colours: Any) -> None:
     bench = Bench(tmp_path / "release", colours.two_stage(tmp_path / "release", image="original"))
     await bench.publish(bench.folder, bench.manifest.release_id)

@@ -6,7 +6,7 @@ from uuid import UUID
 
 import typer
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from varanger.client import VarangerClient
 
@@ -28,7 +28,8 @@ def list_files(
     key: KeyOption = "",
 ) -> None:
     """Quarantined files of a project, and why; those sent back are listed until they are media."""
-    table = Table("id", "deployment", "file", "bytes", "reason", "detail", "sent back")
+    # An id is there to be copied: it stays whole, however narrow the terminal.
+    table = Table(Column("id", no_wrap=True), "deployment", "file", "bytes", "reason", "detail", "sent back")
     with VarangerClient(url, key) as client:
         for one in client.quarantine(project, reason=reason, deployment=deployment):
             table.add_row(

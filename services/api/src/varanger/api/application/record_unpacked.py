@@ -34,6 +34,8 @@ async def record_unpacked(session: WriteSession, known: KnownMedia, envelope: En
         await session.flush()
         new += len(won)
     archive.state = MediaState.UNPACKED
+    if fact.media_id in known.quarantined:
+        archive.swept_at = None  # the quarantined copy is to be swept now, too
     remember(
         session, archive.project_id, archive.media_id, "unpacked", envelope.producer, entries=len(entries), new=new
     )

@@ -21,7 +21,7 @@ async def sweep_recorded(catalog: Catalog, objects: ObjectStore) -> bool:
     """Remove incoming objects of what is recorded as stored, quarantined, unpacked or a duplicate; whether there may be
     more. The copy in quarantine, too, of what was stored after all."""
     query = (
-        select(Upload, Media, Quarantine)
+        select(Upload, Quarantine)
         .outerjoin(Media, col(Media.media_id) == col(Upload.media_id))
         .outerjoin(Quarantine, col(Quarantine.media_id) == col(Upload.media_id))
         .where(
@@ -38,15 +38,15 @@ async def sweep_recorded(catalog: Catalog, objects: ObjectStore) -> bool:
     )
     async with catalog.reading() as session:
         found = (await session.execute(query)).all()
-    for upload, media, held in found:
-        kept_twice = {held.key} if media is not None and held is not None else set()
+    for upload, held in found:
+        kept_twice = {held.key} if held is not None and upload.state != MediaState.QUARANTINED else set()
         for key in {upload.incoming_key} | kept_twice:
             await objects.delete(key)
             metrics.SWEPT.labels("recorded").inc()
     if found:
         # Released meanwhile, it has another incoming key, which is still to be swept.
         same = tuple_(col(Upload.media_id), col(Upload.incoming_key)).in_(
-            [(upload.media_id, upload.incoming_key) for upload, _, _ in found]
+            [(upload.media_id, upload.incoming_key) for upload, _ in found]
         )
         async with catalog.writing() as session:
             await session.execute(update(Upload).where(same).values(swept_at=now()))

@@ -73,7 +73,10 @@ async def get_media_page(
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
     cursor: Annotated[UUID | None, Query(description="`next` of the page before")] = None,
 ) -> MediaPage:
-    """A page of files. Give `next` back as `cursor` until it is null; what arrives meanwhile shifts nothing."""
+    """A page of files. Give `next` back as `cursor` until it is null; what arrives meanwhile shifts nothing.
+
+    An unpacked archive is listed with `state=unpacked` alone: its entries stand for it.
+    """
     if project is not None:
         check(caller, Scope.READ, project)
     _camera_time("captured_from", captured_from)
