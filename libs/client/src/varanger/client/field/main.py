@@ -42,8 +42,7 @@ def main(words: Sequence[str] | None = None) -> None:
 def run(words: Sequence[str] | None, screen: Screen) -> int:
     """The exit status."""
     given = _parser().parse_args(words)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return int(_status(given, screen) if given.command == "status" else _work(given, screen))
     except Stop as stop:
@@ -57,6 +56,8 @@ def run(words: Sequence[str] | None, screen: Screen) -> int:
         return 128 + interrupted.number
     finally:
         screen.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
