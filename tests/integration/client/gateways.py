@@ -9,12 +9,14 @@ import hashlib
 import json
 import re
 import socket
+import tempfile
 import threading
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -238,6 +240,15 @@ class _Handler(BaseHTTPRequestHandler):
         """Quiet."""
 
 
+@cache
+def _migrated() -> bytes:
+    """An empty catalog."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "catalog.sqlite"
+        migrate(f"sqlite:///{path}")
+        return path.read_bytes()
+
+
 class RealGateway:
     """The gateway itself, embedded: SQLite, files, a bus in memory; in a thread of its own."""
 
@@ -245,9 +256,9 @@ class RealGateway:
         self.objects = folder / "objects"
         self.spool = folder / "spool"
         self.spool.mkdir(parents=True)
+        (folder / "catalog.sqlite").write_bytes(_migrated())
         self._catalog_url = f"sqlite:///{folder / 'catalog.sqlite'}"
-        migrate(self._catalog_url)
-        self._settings = Settings(max_file_bytes=LIMIT, **settings)
+        self._settings = Settings(**{"max_file_bytes": LIMIT, **settings})
         self._up, self.keys = threading.Event(), {}
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
@@ -280,6 +291,7 @@ class RealGateway:
         self._server.should_exit = True
         self._thread.join(60)
         assert not self._thread.is_alive()
+        assert list(self.spool.iterdir()) == [], "the spool is left clean"
 
     def held(self) -> list[Held]:
         with self.admin() as client:
