@@ -1,90 +1,32 @@
 """The client against the real gateway over a loopback socket: SQLite, a folder, the memory bus."""
 
-import asyncio
 import csv
 import hashlib
 import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
+from tests.integration.client.gateways import RealGateway
 
-from varanger.api.application.keys import create_key
-from varanger.api.domain.access import Scope
-from varanger.api.gateway.app import create_app
 from varanger.client import GatewayAway, RequestRefused, VarangerClient
-from varanger.common.adapters.bus_memory import MemoryBus
-from varanger.common.adapters.objects_file import FileObjectStore
-from varanger.common.catalog import open_catalog
-from varanger.common.catalog.migrate import migrate
-from varanger.common.settings import Settings
-from varanger.common.telemetry.health import QuietServer
 from varanger.fieldsim import SeasonPlan, draw_season
 
-LIMIT = 3 << 20
-
-
-@dataclass
-class House:
-    url: str
-    keys: dict[str, str]
-    objects: Path
-
-
-@pytest.fixture(scope="module")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """An empty catalog."""
-    path = tmp_path_factory.mktemp("catalog") / "catalog.sqlite"
-    migrate(f"sqlite:///{path}")
-    return path.read_bytes()
-
 
 @pytest.fixture
-def house(tmp_path: Path, migrated: bytes) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[RealGateway]:
     """The gateway in a thread of its own."""
-    (tmp_path / "catalog.sqlite").write_bytes(migrated)
-    catalog_url = f"sqlite:///{tmp_path / 'catalog.sqlite'}"
-    up, keys, server = threading.Event(), {}, None
-    listener = socket.create_server(("127.0.0.1", 0))
-    spool = tmp_path / "spool"
-    spool.mkdir()
-
-    async def serve() -> None:
-        nonlocal server
-        settings = Settings(max_file_bytes=LIMIT)
-        catalog, objects = open_catalog(catalog_url), FileObjectStore(tmp_path / "objects")
-        bus = MemoryBus(settings.retry_delays_s)
-        await bus.start()
-        for scope in Scope:
-            keys[scope.value] = await create_key(catalog, scopes=[scope], label=scope.value)
-        app = create_app(settings, catalog, objects, bus, spool_folder=spool)
-        server = QuietServer(app, "127.0.0.1", 0)
-        up.set()
-        await server.serve(sockets=[listener])
-        await bus.close()
-        await objects.close()
-        await catalog.close()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert up.wait(60)
-    yield House(f"http://127.0.0.1:{listener.getsockname()[1]}", keys, tmp_path / "objects")
-    assert server is not None
-    server.should_exit = True
-    thread.join(60)
-    assert not thread.is_alive()
-    assert list(spool.iterdir()) == [], "the spool is left clean"
+    gateway = RealGateway(tmp_path / "gateway", max_file_bytes=3 << 20)
+    yield gateway
+    gateway.close()
 
 
 @pytest.fixture
-def client(house: House) -> Iterator[VarangerClient]:
+def client(house: RealGateway) -> Iterator[VarangerClient]:
     with VarangerClient(house.url, house.keys["admin"], sleep=lambda _: None) as opened:
-        opened.create_project("tundra", "Tundra")
-        opened.put_deployment("tundra", "north-1", location_id="north", time_zone="Europe/Oslo")
         yield opened
 
 

@@ -86,7 +86,7 @@ def _created(response: httpx.Response) -> TusUpload:
     upload_id = httpx.URL(response.headers.get("location", "")).path.rstrip("/").rpartition("/")[2]
     if not upload_id:
         raise GatewayAway(f"{response.url} begins an upload and does not say where")
-    return TusUpload(upload_id, 0)
+    return TusUpload(upload_id, 0, _verdict(response.headers))
 
 
 def tus_state(upload_id: str) -> Call[TusUpload]:

@@ -41,9 +41,8 @@ def main(words: Sequence[str] | None = None) -> None:
 
 def run(words: Sequence[str] | None, screen: Screen) -> int:
     """The exit status."""
-    given = _parser().parse_args(words)
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, _interrupt)
+    given = parser().parse_args(words)
+    before = {number: signal.signal(number, _interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
         return int(_status(given, screen) if given.command == "status" else _work(given, screen))
     except Stop as stop:
@@ -57,6 +56,8 @@ def run(words: Sequence[str] | None, screen: Screen) -> int:
         return 128 + interrupted.number
     finally:
         screen.close()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _interrupt(number: int, _frame: FrameType | None) -> None:
@@ -64,7 +65,7 @@ def _interrupt(number: int, _frame: FrameType | None) -> None:
 
 
 def _work(given: argparse.Namespace, screen: Screen) -> Exit:
-    folder = _folder(given.folder)
+    folder = Path(os.path.abspath(given.folder))  # noqa: PTH100 - a card's mount point keeps its name
     for name in ("key", "project", "deployment"):
         if not getattr(given, name):
             raise Stop(Exit.USAGE, f"--{name}: none is given, nor VARANGER_{name.upper()} in the environment")
@@ -110,24 +111,18 @@ def _status(given: argparse.Namespace, screen: Screen) -> Exit:
     return end
 
 
-def _folder(given: Path) -> Path:
-    folder = Path(os.path.abspath(given))  # noqa: PTH100 - a card's mount point keeps its name
-    if not folder.is_dir():
-        raise Stop(Exit.FOLDER_GONE, f"{given} is no folder that is there")
-    return folder
-
-
 def default_journal() -> Path:
     """In the user's folder for state (XDG Base Directory Specification)."""
     state = os.environ.get("XDG_STATE_HOME") or "~/.local/state"
     return Path(state).expanduser() / "varanger-field" / "journal.sqlite"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    found = argparse.ArgumentParser(
         prog="varanger-field", description="Bring a folder to a Varanger gateway over a bad link.", epilog=EPILOG
     )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="send | watch | status")
+    commands = found.add_subparsers(dest="command", required=True, metavar="send | watch | status")
     for name, text in (
         ("send", "send what lies in the folder, then end"),
         ("watch", "send what lies in the folder and what comes into it, for ever"),
@@ -140,7 +135,7 @@ def _parser() -> argparse.ArgumentParser:
         )
         if name != "status":
             _add_sending(command.add_argument)
-    return parser
+    return found
 
 
 def _add_sending(add: Callable[..., object]) -> None:

@@ -16,8 +16,8 @@ from varanger.client.models.uploads import FileVerdict
 from varanger.client.uploads.files import name_of
 
 NOT_ALLOWED = frozenset({401, 403, 404})
-DAMAGED_ON_THE_WAY = frozenset({400, 422})
-"""The bytes that came are not those that were promised; or the name is refused, which a second look tells apart."""
+DAMAGED_ON_THE_WAY = frozenset({400, 422, 460})
+"""Other bytes came than were promised (460 is tus's word for it), or the name is refused: a second look tells."""
 MOST_FAULTS = 3
 HASHED_AT_ONCE_BYTES = 256 << 20
 """Then what is hashed is sent before more is hashed, so that the first file does not wait for the whole card."""

@@ -94,6 +94,8 @@ class _Pieces:
             try:
                 state = yield from self._piece(state)
             except (GatewayAway, RequestRefused) as fault:
+                if isinstance(fault, RequestRefused) and fault.status in EXPIRED:
+                    raise GatewayAway(f"the upload of {self.file.name} has expired; begin it again") from fault
                 if isinstance(fault, RequestRefused) and fault.status != AT_ANOTHER_OFFSET:
                     raise
                 left -= 1
