@@ -1,10 +1,12 @@
 """Ingest per core on 12-megapixel files, against its bare parts and against what a script would do per file.
 
-    python bench/ingest_bench.py [--files 12] [--repeats 7] [--quick]
+    python bench/ingest_bench.py [--files 12] [--photos FOLDER] [--repeats 7] [--quick]
 
 All sides run on one core, one file at a time, on the same object store in a folder. The bare parts are get, sha256,
 scaled decode to the same view, encode, copy and put: no metadata, names, temporary file, verdicts or facts. The script
-starts ExifTool for each file, decodes it whole with Pillow, and puts it.
+starts ExifTool for each file, decodes it whole with Pillow, renames it and puts it. The scaled decode alone is what no
+ingest can do without: the bytes of a JPEG have to be unpacked, whatever the size asked for. With --photos the JPEGs of
+a folder are taken instead of drawn ones; their weight in bytes per pixel decides much.
 """
 
 import asyncio
@@ -17,6 +19,7 @@ import time
 from contextlib import ExitStack
 from datetime import UTC, datetime
 from pathlib import Path
+from statistics import median
 from tempfile import TemporaryDirectory
 
 import numpy as np
@@ -73,14 +76,26 @@ class Sides:
             await self._objects.put(f"bench/views/{payload.media_id}.jpg", view)
         return len(self._uploads) / (time.perf_counter() - begin)
 
+    def decoding_alone(self) -> float:
+        """Each file unpacked once, to the least that is not smaller than its view."""
+        begin = time.perf_counter()
+        for path in self._files:
+            data = path.read_bytes()
+            height, width, _, _ = simplejpeg.decode_jpeg_header(data)
+            size = fit(width, height)
+            simplejpeg.decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1])
+        return len(self._files) / (time.perf_counter() - begin)
+
     async def script(self) -> float:
-        """ExifTool from cold, a full decode, put."""
+        """ExifTool from cold, a full decode, a new name, put."""
         begin = time.perf_counter()
         for number, path in enumerate(self._files):
             subprocess.run(["exiftool", "-json", "-n", str(path)], check=True, stdout=subprocess.DEVNULL)  # noqa: ASYNC221
             with Image.open(path) as image:
                 image.load()
-            await self._objects.put(f"bench/script/{number}.jpg", path)
+            renamed = path.rename(path.with_name(f"site_{number:04}_{path.name}"))
+            await self._objects.put(f"bench/script/{number}.jpg", renamed)
+            renamed.rename(path)  # for the next turn
         return len(self._files) / (time.perf_counter() - begin)
 
 
@@ -101,28 +116,60 @@ async def upload(objects: ObjectStore, path: Path) -> Envelope:
     return Envelope.wrap(payload, project_id="bench", producer="bench/1")
 
 
-async def main(files: int, repeats: int) -> None:
-    """Draw the files, then measure."""
+def photos(source: Path | None, folder: Path, files: int) -> list[Path]:
+    """Copies of the JPEGs under `source`, or drawn ones.
+
+    Raises:
+        SystemExit: there are none.
+    """
+    if source is None:
+        return list(twelve_megapixel(folder, files))
+    found = sorted(path for path in source.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg"))
+    if not found:
+        sys.exit(f"--photos: no .jpg under {source}")
+    folder.mkdir()
+    return [Path(shutil.copy(path, folder / f"{number:04}.jpg")) for number, path in enumerate(found[:files])]
+
+
+def weight(paths: list[Path]) -> str:
+    """How large the files are, and how heavy for their pixels."""
+    sizes, pixels = [path.stat().st_size for path in paths], []
+    for path in paths:
+        with Image.open(path) as image:
+            pixels.append(image.width * image.height)
+    heaviness = sorted(size / each for size, each in zip(sizes, pixels, strict=True))
+    return (
+        f"{len(paths)} files, {median(pixels) / 1e6:.1f} megapixels and {median(sizes) / 1e6:.2f} MB at the median, "
+        f"{median(heaviness):.2f} bytes per pixel ({heaviness[0]:.2f} to {heaviness[-1]:.2f})"
+    )
+
+
+async def main(source: Path | None, files: int, repeats: int) -> None:
+    """Draw or copy the files, then measure."""
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with ExitStack() as resources:
         folder = Path(resources.enter_context(TemporaryDirectory(prefix="varanger-bench-")))
         objects = open_object_store(f"file://{folder}/objects")
-        paths = list(twelve_megapixel(folder / "photos", files))
+        paths = photos(source, folder / "photos", files)
+        print(weight(paths))
         uploads = [await upload(objects, path) for path in paths]
         ingest = build_ingest(Settings(threads=1), objects, resources, Progress(60.0))
         sides = Sides(objects, ingest, uploads, paths)
         rows = [
             await compare(
                 "ingest", sides.ours, "bare parts", sides.bare_parts, unit="files/s", repeats=repeats, goal=0.8
-            )
+            ),
+            await compare(
+                "ingest", sides.ours, "the scaled decode alone", sides.decoding_alone, unit="files/s", repeats=repeats
+            ),
         ]
         if shutil.which("exiftool"):
             rows.append(
                 await compare(
                     "ingest",
                     sides.ours,
-                    "exiftool + full decode + put per file",
+                    "exiftool + full decode + rename + put per file",
                     sides.script,
                     unit="files/s",
                     repeats=repeats,
@@ -139,5 +186,6 @@ if __name__ == "__main__":
     parser = options(__doc__)
     parser.add_argument("--files", type=int, default=12)
     parser.add_argument("--repeats", type=int, default=7)
+    parser.add_argument("--photos", type=Path, help="a folder of JPEGs to take instead of drawn ones")
     given = parser.parse_args()
-    asyncio.run(main(*((1, 1) if given.quick else (given.files, given.repeats))))
+    asyncio.run(main(given.photos, *((1, 1) if given.quick else (given.files, given.repeats))))

@@ -10,6 +10,7 @@ import pytest
 BENCH = Path(__file__).resolve().parents[3] / "bench"
 QUICK = {
     "ingest_bench.py": ["ingest"],
+    "ingest_memory_bench.py": ["memory added by ingest", "memory added by ExifTool"],
     "qc_bench.py": ["QC draw", "QC report"],
     "recorder_bench.py --on sqlite": ["recorder on sqlite"],
     "inference_bench.py --release stand-in --predictor fixed://": ["inference worker", "CPU of model global"],

@@ -104,7 +104,7 @@ def _decode_what_is_there(data: bytes, size: tuple[int, int], refused: ImageUnre
 
 
 def _rows_seen(pixels: Pixels) -> int:
-    """Whole rows above the grey that libjpeg fills in when the data ends (`insufficient_data` in its jdhuff.c).
+    """Whole rows above the part that libjpeg fills with one grey when data end (`insufficient_data`, its jdhuff.c).
 
     Data end in the middle of a row of blocks, so that its right end tells whether it is whole.
     """
