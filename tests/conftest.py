@@ -86,6 +86,12 @@ def sample_data() -> Path:
     return SAMPLE_DATA
 
 
+@pytest.fixture(scope="session")
+def sample_data_or_none() -> Path | None:
+    """The same, for a test that has something to do without it too."""
+    return SAMPLE_DATA
+
+
 def rabbitmqctl(*words: str) -> str:
     """Run the broker's own administration command."""
     command = [*shlex.split(configured("VARANGER_TEST_RABBITMQCTL")), *words]

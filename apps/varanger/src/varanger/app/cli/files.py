@@ -24,7 +24,7 @@ def add_to(app: typer.Typer) -> None:
 
 
 def inspect(
-    files: Annotated[list[Path], typer.Argument(help="image files")],
+    files: Annotated[list[Path], typer.Argument(help="images, videos, zips")],
     as_json: Annotated[bool, typer.Option("--json", help="one JSON array instead of a table")] = False,
 ) -> None:
     """What ingest sees in files: media or quarantine and why, size, time, camera."""
@@ -34,9 +34,11 @@ def inspect(
         return
     table = Table("file", "verdict", "captured_at", "camera", "size")
     for one in found:
-        verdict = one["verdict"] if one["verdict"] == "media" else f"{one['verdict']}: {one['reason']}"
+        more = one["reason"] or (one["entries"] and f"{one['entries']} files")
+        verdict = f"{one['verdict']}: {more}" if more else one["verdict"]
         camera = " ".join(part for part in (one["make"], one["model"]) if part)
-        table.add_row(one["file"], verdict, one["captured_at"] or "–", camera or "–", f"{one['width']}×{one['height']}")
+        size = f"{one['width']}×{one['height']}" if one["width"] else "–"
+        table.add_row(one["file"], verdict, one["captured_at"] or "–", camera or "–", size)
     console.print(table)
 
 

@@ -13,11 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from varanger.ingest.adapters import video_child
 from varanger.ingest.domain.file_types import ASF, AVI, FLV, MATROSKA, MP4, MPEG, QUICKTIME, FileType
 from varanger.ingest.domain.verdict import Quarantine, QuarantineReason
 from varanger.ingest.domain.video import Frame, Video, VideoLimits
 
+PROGRAM = Path(__file__).with_name("video_child.py")
 _FORMATS = {
     MP4.name: "mov",
     QUICKTIME.name: "mov",
@@ -30,7 +30,7 @@ _FORMATS = {
 """FFmpeg's demuxer of each type; it is never left to guess."""
 _ELEMENTARY_MPEG = b"\x00\x00\x01\xb3"
 
-_PASSED_ON = ("PATH", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TMPDIR")
+_PASSED_ON = ("PATH", "HOME", "PYTHONPATH", "PYTHONHOME", "LD_LIBRARY_PATH", "TMPDIR")
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """numpy would reserve address space per core."""
 
@@ -45,7 +45,7 @@ def decode_video(path: Path, file_type: FileType, limits: VideoLimits) -> Video 
         task = {"path": str(path.resolve()), "format": _format(path, file_type), "folder": folder, **asdict(limits)}
         try:
             ended = subprocess.run(  # noqa: S603 - our own program
-                [sys.executable, "-P", video_child.__file__, json.dumps(task)],
+                [sys.executable, "-P", str(PROGRAM), json.dumps(task)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 timeout=limits.timeout_s,

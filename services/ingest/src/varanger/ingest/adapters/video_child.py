@@ -223,13 +223,14 @@ def _write_view(frame: Any, rotation: int, path: Path) -> None:
 
 def _limit(task: dict[str, Any]) -> None:
     """Bounds that hold whatever the decoder does, and after our parent is gone too."""
-    seconds = math.ceil(task["timeout_s"]) + 1
-    for what, bound in (
-        (resource.RLIMIT_AS, task["memory_bytes"]),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 1 << 26),
-    ):
+    limits = {
+        resource.RLIMIT_CPU: math.ceil(task["timeout_s"]) + 1,
+        resource.RLIMIT_CORE: 0,
+        resource.RLIMIT_FSIZE: 1 << 26,
+    }
+    if sys.platform == "linux":  # macOS has the limit and refuses to set it
+        limits[resource.RLIMIT_AS] = task["memory_bytes"]
+    for what, bound in limits.items():
         resource.setrlimit(what, (bound, bound))
 
 

@@ -141,7 +141,7 @@ class Examiner:
     def _decode(self, path: Path, file_type: FileType, width: int, height: int, turn: int) -> View | Quarantine:
         refusal = too_many_pixels(width, height, self._max_pixels)
         if refusal is None and file_type is JPEG:
-            refusal = refuse_scans(path)
+            refusal = refuse_scans(path, width * height)
         if refusal is not None:
             return refusal
         with metrics.STAGE_SECONDS.labels("ingest_view").time():

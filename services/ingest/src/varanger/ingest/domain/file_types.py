@@ -80,7 +80,7 @@ _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\x00\x00\x01\xb3", MPEG),
     (0, b"FLV\x01", FLV),
     (30, b"[Content_Types].xml", OFFICE),
-    (30, b"mimetype", OFFICE),
+    (30, b"mimetypeapplication/", OFFICE),
     (30, b"META-INF/", OFFICE),
     (0, b"PK\x03\x04", ZIP),
     (0, b"PK\x05\x06", ZIP),

@@ -1,13 +1,11 @@
-"""Drawn videos, encoded by the library that ingest decodes with."""
+"""A drawn video, encoded by the library that ingest decodes with."""
 
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import av
 import numpy as np
-import pytest
 
 
 def drawn_video(  # what a camera may choose
@@ -38,8 +36,3 @@ def drawn_video(  # what a camera may choose
                     container.mux(packet)
             container.mux(stream.encode())
         return path.read_bytes()
-
-
-@pytest.fixture
-def draw_video() -> Callable[..., bytes]:
-    return drawn_video
