@@ -29,6 +29,7 @@ from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, MediaStored, MediaUploaded
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.settings import Settings
+from varanger.common.telemetry.health import Progress
 from varanger.common.words import DeploymentSnapshot
 from varanger.fieldsim import twelve_megapixel
 from varanger.ingest.application.ingest_media import IngestMedia
@@ -109,7 +110,7 @@ async def main(files: int, repeats: int) -> None:
         objects = open_object_store(f"file://{folder}/objects")
         paths = list(twelve_megapixel(folder / "photos", files))
         uploads = [await upload(objects, path) for path in paths]
-        ingest = build_ingest(Settings(threads=1), objects, resources)
+        ingest = build_ingest(Settings(threads=1), objects, resources, Progress(60.0))
         sides = Sides(objects, ingest, uploads, paths)
         rows = [
             await compare(

@@ -91,5 +91,5 @@ class SeasonIntake:
                         break
                 await asyncio.sleep(POLL_S)
         stats = await asyncio.to_thread(self._client.stats, project)
-        if stats["media"] != len(self._season.media):
+        if stats.media != len(self._season.media):
             raise RuntimeError(f"{len(self._season.media)} images were sent, but: {stats}")

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -71,7 +71,7 @@ class Run:
 
     def stats(self) -> dict[str, Any]:
         """The counts, which must add up at every moment."""
-        stats = self.client.stats(self.project)
+        stats = asdict(self.client.stats(self.project))
         assert stats["received"] == sum(stats[state] for state in STATES), stats
         return stats
 
@@ -87,7 +87,7 @@ class Run:
 
     def whole(self) -> list[dict[str, Any]]:
         """Every file with its history, one request each, the oldest first."""
-        return [self.client.one_media(one["media_id"]) for one in self.client.media(self.project, order="oldest")]
+        return [asdict(self.client.one_media(one.media_id)) for one in self.client.media(self.project, order="oldest")]
 
     def snapshot(self, *, sent_again: bool = False) -> Snapshot:
         """The final catalog without ids and times, by deployment and path.

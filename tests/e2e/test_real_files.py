@@ -56,25 +56,25 @@ def test_all_of_them_end_somewhere_and_the_counts_add_up(system, new_run, sample
         sending.result()
     stats = run.settle()
 
-    found = {PurePosixPath(one["original_path"]): one for one in run.client.media(run.project)}
+    found = {PurePosixPath(one.original_path): one for one in run.client.media(run.project)}
     assert set(found) == set(paths)
     assert stats["received"] == len(paths)
-    counts = Counter(one["state"] for one in found.values())
+    counts = Counter(one.state for one in found.values())
     assert {state: stats[state] for state in STATES} == {state: counts[state] for state in STATES}
     assert stats["failed"] == stats["pending"] == 0
-    duplicates = {path for path, one in found.items() if one["state"] == "duplicate"}
+    duplicates = {path for path, one in found.items() if one.state == "duplicate"}
     assert duplicates == set(paths) - set(first.values())
     for path, one in found.items():
         if path in duplicates:
             continue
         if path.suffix.lower() in VIDEOS:
-            assert one["state"] == "quarantined", path
+            assert one.state == "quarantined", path
         elif not str(path).startswith(BROKEN):
-            assert one["state"] == "media", path
-        if one["state"] == "media":
-            assert one["label"], path
-            assert one["release"], path
-            assert 0 <= one["confidence"] <= 1, path
+            assert one.state == "media", path
+        if one.state == "media":
+            assert one.label, path
+            assert one.release, path
+            assert 0 <= one.confidence <= 1, path
     assert stats["media"] > 1200
 
 

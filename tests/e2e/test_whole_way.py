@@ -91,11 +91,11 @@ def test_what_came_in_can_be_looked_at(undisturbed, season):
     media = list(run.client.media(run.project, state="media"))
     assert len(media) == sum(one["state"] == "media" for one in snapshot.values())
     for one in media[::20]:
-        image = run.get(f"/v1/media/{one['media_id']}/image")
-        assert hashlib.sha256(image.content).hexdigest() == one["sha256"]
-        view = run.get(f"/v1/media/{one['media_id']}/view")
+        image = run.get(f"/v1/media/{one.media_id}/image")
+        assert hashlib.sha256(image.content).hexdigest() == one.sha256
+        view = run.get(f"/v1/media/{one.media_id}/view")
         assert view.content.startswith(b"\xff\xd8")
-    by_label = Counter(one["label"] for one in media)
+    by_label = Counter(one.label for one in media)
     for label, count in by_label.items():
         assert len(list(run.client.media(run.project, label=label))) == count
     assert run.stats()["by_label"] == dict(by_label)
@@ -105,35 +105,34 @@ def test_what_came_in_can_be_looked_at(undisturbed, season):
 
 def test_a_round_is_drawn_answered_and_reported(undisturbed, season, tmp_path):
     run, _ = undisturbed
-    round_id = run.client.request_round(run.project, {"seed": 1, "overall": 40, "per_class": 8, "per_bin": 8})[
-        "round_id"
-    ]
-    wait_until(lambda: run.client.round(round_id)["drawn_at"] is not None, 60, run.logs)
+    design = {"seed": 1, "overall": 40, "per_class": 8, "per_bin": 8}
+    round_id = run.client.request_round(run.project, design).round_id
+    wait_until(lambda: run.client.round(round_id).drawn_at is not None, 60, run.logs)
     folders = {one.deployment_id: one.folder for one in season.deployments}
     truth = {one.path: one.observations for one in season.media}
-    files = {one["media_id"]: one for one in run.client.media(run.project, state="media")}
+    files = {one.media_id: one for one in run.client.media(run.project, state="media")}
     tasks = list(run.client.tasks(round_id))
     assert len(tasks) >= 40
     reviews = []
     for task in tasks:
-        file = files[task["media_id"]]
-        seen = truth.get(f"{folders[file['deployment']]}/{file['original_path']}", ())
+        file = files[task.media_id]
+        seen = truth.get(f"{folders[file.deployment]}/{file.original_path}", ())
         reviews.append(
             {
-                "media_id": task["media_id"],
+                "media_id": task.media_id,
                 "round_id": round_id,
                 "observer": "truth",
                 "observations": [{"taxon": taxon, "count": count} for taxon, count in seen],
             }
         )
     run.client.review(run.project, reviews)
-    wait_until(lambda: bool((run.client.round(round_id)["report"] or {}).get("complete")), 60, run.logs)
+    wait_until(lambda: bool((run.client.round(round_id).report or {}).get("complete")), 60, run.logs)
 
     table = tmp_path / "final_table.csv"
     run.client.final_table(run.project, table)
     with table.open(newline="") as file:
         rows = list(csv.DictReader(file))
-    assert {row["image_name"] for row in rows} == {one["name"] for one in files.values()}
+    assert {row["image_name"] for row in rows} == {one.name for one in files.values()}
     assert sum(row["observer_manual"] == "truth" for row in rows) >= len(tasks)
 
 

@@ -54,14 +54,14 @@ def _use(url: str, key: str, folder: Path) -> None:
         found = [verdict.verdict for verdict in verdicts]
         assert {name: found.count(name) for name in found} == {"accepted": 25, "duplicate": 5, "rejected": 1}
         stats = client.stats("tundra")
-        assert (stats["received"], stats["pending"], stats["duplicate"]) == (30, 25, 5)
+        assert (stats.received, stats.pending, stats.duplicate) == (30, 25, 5)
         listed = list(client.media("tundra"))
         assert len(listed) == 30
-        assert {item["original_path"] for item in listed} >= {"DCIM/100RECNX/IMG_0000.JPG"}
-        assert client.one_media(listed[0]["media_id"])["history"] is not None
+        assert {item.original_path for item in listed} >= {"DCIM/100RECNX/IMG_0000.JPG"}
+        assert client.one_media(listed[0].media_id).history
         asked = client.request_round("tundra", {"overall": 5})
-        assert client.round(asked["round_id"])["state"] == "requested"
-        assert list(client.tasks(asked["round_id"])) == []
+        assert client.round(asked.round_id).state == "requested"
+        assert list(client.tasks(asked.round_id)) == []
         client.final_table("tundra", folder / "table.csv")
         assert (folder / "table.csv").read_text().startswith("locality,site,date,time,image_name,class_id")
     with VarangerClient(url, "vgr_wrong", tries=1) as stranger, pytest.raises(RequestRefused, match="key"):

@@ -33,18 +33,18 @@ def test_a_kill_in_the_middle_loses_nothing_and_doubles_nothing(up: Any, varange
             client.upload("p", camera.deployment_id, sorted((drawn.folder / camera.folder).iterdir()))
         up.kill()
         up.start()
-        up.until(lambda: client.stats("p")["pending"] == 0)
+        up.until(lambda: client.stats("p").pending == 0)
         stats = client.stats("p")
         expected = Counter(one.expected for one in (*drawn.media, *drawn.faults))
-        assert stats["received"] == sum(expected.values())
-        assert {state: stats[state] for state in expected} == expected
+        assert stats.received == sum(expected.values())
+        assert {state: getattr(stats, state) for state in expected} == expected
         found = list(client.media("p", state="media"))
-        assert all(one["label"] and one["confidence"] is not None and one["release"] for one in found)
+        assert all(one.label and one.confidence is not None and one.release for one in found)
         table = tmp_path / "final.csv"
         client.final_table("p", table)
         with table.open() as lines:
             rows = list(csv.DictReader(lines))
-        assert {row["image_name"] for row in rows} == {one["name"] for one in found}
+        assert {row["image_name"] for row in rows} == {one.name for one in found}
         assert {row["presence_manual"] for row in rows} == {"NA"}, "nobody looked"
     assert up.stop() == 0
 

@@ -93,7 +93,7 @@ COUNTS = {"received": 0, "media": 0, "duplicate": 0, "quarantined": 0, "failed":
 
 def counts(client: VarangerClient) -> dict[str, int]:
     stats = client.stats("tundra")
-    return {name: stats[name] for name in COUNTS}
+    return {name: getattr(stats, name) for name in COUNTS}
 
 
 def test_a_drawn_card_is_taken_once(client, house, tmp_path):
@@ -119,10 +119,10 @@ def test_a_drawn_card_is_taken_once(client, house, tmp_path):
     assert counts(client) == COUNTS | {"received": 24, "duplicate": 2, "pending": 22}
     stored = {hashlib.sha256(path.read_bytes()).hexdigest() for path in house.objects.glob("incoming/tundra/*")}
     assert stored == set(first)
-    found = {media["media_id"] for media in client.media("tundra", state="pending", limit=5)}
+    found = {media.media_id for media in client.media("tundra", state="pending", limit=5)}
     assert found == set(first.values()), "five pages"
     one = client.one_media(str(verdicts[0].media_id))
-    assert one["history"][0]["what"] == "received"
+    assert one.history[0].what == "received"
 
 
 def test_sent_again_everything_is_a_duplicate(client, tmp_path):
@@ -142,7 +142,7 @@ def test_names_arrive_as_they_are(client, tmp_path):
         (tmp_path / "card" / name).write_bytes(name.encode())
     verdicts = client.upload_folder("tundra", "north-1", tmp_path / "card")
     assert sorted(verdict.file for verdict in verdicts) == sorted(names)
-    arrived = {media["media_id"]: media["original_path"] for media in client.media("tundra")}
+    arrived = {media.media_id: media.original_path for media in client.media("tundra")}
     kept = {verdict.file: arrived[verdict.media_id] for verdict in verdicts}
     for name in ("bær og rød.JPG", "%41;=.JPG", "100%.JPG"):
         assert kept[name] == name
@@ -217,7 +217,7 @@ def test_an_answer_lost_on_the_way_loses_no_file_and_doubles_none(client, house,
     ):
         [verdict] = far.upload("tundra", "north-1", [path])
     assert (verdict.verdict, verdict.repeated) == ("duplicate", True)
-    assert [media["media_id"] for media in client.media("tundra", state="pending")] == [verdict.media_id]
+    assert [media.media_id for media in client.media("tundra", state="pending")] == [verdict.media_id]
     assert counts(client) == COUNTS | {"received": 2, "duplicate": 1, "pending": 1}
 
 
@@ -239,7 +239,7 @@ def test_no_proxy_is_asked_for_this_machine(house, monkeypatch):
     monkeypatch.delenv("NO_PROXY", raising=False)
     monkeypatch.delenv("no_proxy", raising=False)
     with VarangerClient(house.url, house.keys["admin"], tries=1) as client:
-        assert client.create_project("taiga")["project_id"] == "taiga"
+        assert client.create_project("taiga").project_id == "taiga"
 
 
 def test_refusals_name_what_is_wrong(client, house, tmp_path):
@@ -261,9 +261,9 @@ def test_refusals_name_what_is_wrong(client, house, tmp_path):
 
 def test_a_round_can_be_asked_for_and_followed(client):
     asked = client.request_round("tundra", {"seed": 1, "overall": 10, "per_class": 5, "per_bin": 5})
-    found = client.round(asked["round_id"])
-    assert found["round_id"] == asked["round_id"]
-    assert list(client.tasks(asked["round_id"])) == []
+    found = client.round(asked.round_id)
+    assert found.round_id == asked.round_id
+    assert list(client.tasks(asked.round_id)) == []
 
 
 def test_the_table_of_an_empty_project_has_its_head(client, tmp_path):

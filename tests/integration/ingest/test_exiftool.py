@@ -3,14 +3,17 @@
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 
 import pytest
 from PIL import ExifTags, Image
 
+from varanger.common.words import CaptureMethod
 from varanger.ingest.adapters import open_metadata_reader
 from varanger.ingest.adapters.exiftool import ExifToolReader
 from varanger.ingest.adapters.pillow_exif import PillowExifReader
@@ -164,3 +167,15 @@ def test_without_exiftool_the_fallback_names_what_it_cannot_read(monkeypatch, ph
     reader = open_metadata_reader()
     assert "install exiftool" in reader.name
     assert read_metadata(reader.read(photo()), reader.name).captured_at is not None
+
+
+def test_notes_that_this_exiftool_does_not_know_are_read_all_the_same(reader, tmp_path):
+    """As a HyperFire 4K with nothing outside its maker note would write them."""
+    note = b"RECONYXHF4K\0".ljust(0x28, b"\0") + b"T\x00\x00" + struct.pack("<I5BH", 7, 6, 5, 4, 3, 2, 2024)
+    exif = Image.Exif()
+    exif.get_ifd(ExifTags.IFD.Exif)[ExifTags.Base.MakerNote] = note.ljust(0x97, b"\0")
+    path = tmp_path / "hyperfire_4k.jpg"
+    Image.new("RGB", (32, 24)).save(path, "JPEG", exif=exif)
+    found = read_metadata(reader.read(path), reader.name)
+    assert (found.captured_at, found.capture_method) == (datetime(2024, 2, 3, 4, 5, 6), CaptureMethod.TIME_LAPSE)
+    assert (found.event_number, found.make) == (7, None)

@@ -152,7 +152,7 @@ async def test_a_round_is_drawn_once_and_estimated_from_its_reviews(catalog: Cat
     job, drawn, tasks = await state(catalog, round_id)
     assert job is not None and drawn is not None and drawn.report is not None
     assert job.state == "done"
-    assert job.counts == {"frame": 400, "drawn": len(tasks), "video": 0, "unanswered": 5, "private": 10, "truncated": 0}
+    assert job.counts == {"frame": 400, "drawn": len(tasks), "unanswered": 5, "private": 10, "truncated": 0}
     assert drawn.report["reviewed"] == 0 and drawn.report["overall"] is None
     assert [task.position for task in tasks] == list(range(len(tasks)))
     assert {task.label for task in tasks} == {"blank", *SPECIES}
@@ -188,36 +188,35 @@ async def test_a_round_is_drawn_once_and_estimated_from_its_reviews(catalog: Cat
     assert drawn is not None and drawn.report == before
 
 
-async def test_truncated_images_and_videos_are_left_out_and_named(catalog: Catalog) -> None:
+async def test_truncated_media_are_left_out_and_named_and_a_video_is_one_media(catalog: Catalog) -> None:
     ids = await fill(catalog, 60)
-    truncated, both, video, waiting = ids[0], ids[-1], ids[1], ids[2]
-    flags = {
-        truncated: ["truncated", "no_date"],
-        both: ["truncated"],
-        ids[3]: ["not_truncated"],
-        waiting: ["truncated"],
-    }
+    truncated, both, video, waiting, cut_video = ids[0], ids[-1], ids[1], ids[2], ids[4]
+    flags = {truncated: ["truncated", "no_date"], both: ["truncated"], ids[3]: ["not_truncated"]}
+    flags |= {waiting: ["truncated"], cut_video: ["truncated"]}
     async with catalog.writing() as session:
         for media in await session.scalars(select(Media)):
             media.flags = flags.get(media.media_id, [])
-            media.media_type = "video/mp4" if media.media_id == video else "image/jpeg"
-        for row in await session.scalars(
-            select(PredictionRow).where(col(PredictionRow.media_id).in_([video, waiting]))
-        ):
+            if media.media_id in {video, cut_video}:
+                media.media_type, media.frame_numbers = "video/mp4", [0, 30, 60]
+                media.label, media.confidence, media.release_id = "fox", 0.7, RELEASE
+        wanted = col(PredictionRow.media_id).in_([video, waiting, cut_video])
+        for row in await session.scalars(select(PredictionRow).where(wanted)):
             if row.media_id == waiting:
                 row.state, row.label, row.confidence = "requested", None, None
                 continue
             await session.delete(row)
-            for frame in range(3):
-                session.add(PredictionRow(**{**row.model_dump(), "frame_number": frame * 30}))
+            for frame in (0, 30, 60):
+                answer = {**row.model_dump(), "frame_number": frame, "label": "fox", "confidence": 0.7 - frame / 600}
+                session.add(PredictionRow(**answer))
     round_id = await ask(catalog, {"design": {"overall": 60, "per_class": 60, "per_bin": 0}})
     await HandleQc(catalog)([envelope(QcRoundRequested(round_id=round_id))])
     job, drawn, tasks = await state(catalog, round_id)
     assert job is not None and drawn is not None
-    left_out = {"video": 1, "unanswered": 6, "private": 10, "truncated": 1}
+    left_out = {"unanswered": 6, "private": 10, "truncated": 2}
     assert drawn.frame["left_out"] == left_out
     assert job.counts == {"frame": 42, "drawn": 42, **left_out}
-    assert {task.media_id for task in tasks} == set(ids[:45]) - {truncated, video, waiting}
+    assert len(tasks) == 42
+    assert {task.media_id for task in tasks} == set(ids[:45]) - {truncated, waiting, cut_video}
 
 
 async def test_only_the_review_in_force_counts_and_only_for_its_round(catalog: Catalog) -> None:

@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from varanger.client import GatewayAway, RequestRefused, UploadCorrupted, VarangerClient
-from varanger.client.uploading import BATCH_BYTES, BATCH_FILES, batches, files_below
+from varanger.client.uploads.files import BATCH_BYTES, BATCH_FILES, batches, files_below
 
 
 @pytest.fixture

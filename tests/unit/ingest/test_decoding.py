@@ -7,7 +7,7 @@ from PIL import Image, ImageOps
 from varanger.ingest.adapters.decoding import decode_view, read_size
 from varanger.ingest.domain import file_types
 from varanger.ingest.domain.verdict import ImageUnreadable, QuarantineReason
-from varanger.ingest.domain.view import LONG_SIDE, fit
+from varanger.ingest.domain.view import LONG_SIDE, enough_can_be_seen, fit
 
 
 def opened(data):
@@ -106,21 +106,47 @@ def test_the_view_is_turned_upright(draw, saved, exif, orientation):
 
 
 @pytest.mark.parametrize("kept", [0.02, 0.3, 0.6, 0.9, 0.999])
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "BMP", "GIF"])
-def test_a_truncated_image_is_never_taken(draw, saved, kept, kind):
+@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF", "BMP", "GIF"])
+def test_a_truncated_image_is_never_taken_but_a_jpeg(draw, saved, kept, kind):
     data = draw(200, 150, kind=kind)
     (file_type,) = [known for known in file_types.IMAGE_TYPES if known.name == kind]
     with pytest.raises(ImageUnreadable) as caught:
         decode_view(saved(data[: int(len(data) * kept)]), file_type)
     assert caught.value.verdict.reason in (QuarantineReason.TRUNCATED_IMAGE, QuarantineReason.CORRUPT_IMAGE)
-    if kind == "JPEG" and kept >= 0.3:
-        assert caught.value.verdict.reason == QuarantineReason.TRUNCATED_IMAGE
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L"])
+@pytest.mark.parametrize("size", [(200, 150), (2000, 1500)])
+@pytest.mark.parametrize("kept", [0.3, 0.6, 0.9, 0.999])
+def test_a_truncated_jpeg_is_media_as_far_as_it_can_be_seen(draw, saved, kept, size, mode):
+    data = draw(*size, mode=mode)
+    view = decode_view(saved(data[: int(len(data) * kept)]), file_types.JPEG)
+    assert view.truncated
+    assert not view.damaged
+    seen, whole = opened(view.data), opened(data).convert("RGB")
+    assert seen.size == fit(*size), "boxes are shares of the whole image"
+    upper = (0, 0, seen.width, int(seen.height * kept * 0.5))
+    gone = np.asarray(seen)[-4:] if kept < 0.9 else np.full(1, 128)
+    assert np.abs(np.asarray(seen.crop(upper), np.int16) - np.asarray(whole.resize(seen.size).crop(upper))).mean() < 3
+    assert np.abs(gone.astype(np.int16) - 128).max() < 4
+
+
+@pytest.mark.parametrize("rows", [0, 2, 15])
+def test_a_header_with_a_few_rows_of_picture_is_no_media(draw, saved, rows):
+    data = draw(800, 600)
+    scan = data.index(b"\xff\xda")
+    with pytest.raises(ImageUnreadable) as caught:
+        decode_view(saved(data[: scan + 14 + (len(data) - scan) * rows // 600]), file_types.JPEG)
+    assert caught.value.verdict.reason == QuarantineReason.TRUNCATED_IMAGE
 
 
 def test_a_jpeg_without_its_last_marker_alone_is_truncated(draw, saved):
-    with pytest.raises(ImageUnreadable) as caught:
-        decode_view(saved(draw()[:-2]), file_types.JPEG)
-    assert caught.value.verdict.reason == QuarantineReason.TRUNCATED_IMAGE
+    assert decode_view(saved(draw()[:-2]), file_types.JPEG).truncated
+
+
+@pytest.mark.parametrize(("rows", "enough"), [(0, False), (74, False), (75, True), (600, True)])
+def test_an_eighth_of_the_rows_is_enough(rows, enough):
+    assert enough_can_be_seen(rows, 600) is enough
 
 
 def test_a_harmless_oddity_is_media_and_noted(draw, saved):

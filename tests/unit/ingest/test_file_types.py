@@ -6,7 +6,6 @@ import pytest
 
 from varanger.ingest.domain import file_types
 from varanger.ingest.domain.file_types import name_contradicts, refuse_type, sniff
-from varanger.ingest.domain.verdict import QuarantineReason
 
 
 def _zip() -> bytes:
@@ -26,14 +25,14 @@ def _tar() -> bytes:
 @pytest.mark.parametrize(
     ("head", "expected", "reason"),
     [
-        (b"\x00\x00\x00\x18ftypmp42", file_types.MP4, "unsupported_video"),
-        (b"\x00\x00\x00\x14ftypqt  ", file_types.QUICKTIME, "unsupported_video"),
-        (b"\x00\x00\x00\x08wide\x00\x00", file_types.QUICKTIME, "unsupported_video"),
-        (b"RIFF\x00\x00\x00\x00AVI LIST", file_types.AVI, "unsupported_video"),
-        (b"\x1a\x45\xdf\xa3\x01", file_types.MATROSKA, "unsupported_video"),
+        (b"\x00\x00\x00\x18ftypmp42", file_types.MP4, None),
+        (b"\x00\x00\x00\x14ftypqt  ", file_types.QUICKTIME, None),
+        (b"\x00\x00\x00\x08wide\x00\x00", file_types.QUICKTIME, None),
+        (b"RIFF\x00\x00\x00\x00AVI LIST", file_types.AVI, None),
+        (b"\x1a\x45\xdf\xa3\x01", file_types.MATROSKA, None),
         (b"\x00\x00\x00\x18ftypheic", file_types.HEIF, "unsupported_image"),
         (b"II*\x00\x10\x00\x00\x00CR\x02\x00", file_types.RAW, "unsupported_image"),
-        (_zip(), file_types.ZIP, "unsupported_archive"),
+        (_zip(), file_types.ZIP, None),
         (_tar(), file_types.TAR, "unsupported_archive"),
         (b"\x1f\x8b\x08\x00", file_types.GZIP, "unsupported_archive"),
         (b"%PDF-1.7\n%\xe2\xe3", file_types.PDF, "wrong_type"),
@@ -49,9 +48,8 @@ def _tar() -> bytes:
 def test_what_is_no_image_is_told_by_its_bytes(head, expected, reason):
     assert sniff(head) is expected
     refusal = refuse_type(sniff(head))
-    assert refusal is not None
-    assert refusal.reason == QuarantineReason(reason)
-    assert refusal.detail
+    assert (refusal and refusal.reason) == reason, "videos and zips are looked at further"
+    assert refusal is None or refusal.detail
 
 
 @pytest.mark.parametrize("file_type", file_types.IMAGE_TYPES, ids=lambda file_type: file_type.name)

@@ -2,6 +2,7 @@ import asyncio
 import hashlib
 import io
 import threading
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 
@@ -11,7 +12,17 @@ from PIL import Image
 from varanger.common.adapters.objects_memory import MemoryObjectStore
 from varanger.common.errors import BadMessage, DependencyDown, ObjectMissing, StoreFault
 from varanger.common.ids import new_id
-from varanger.common.messages import Envelope, MediaQuarantined, MediaStored, MediaUploaded, ReviewRecorded
+from varanger.common.messages import (
+    Envelope,
+    MediaQuarantined,
+    MediaStored,
+    MediaUnpacked,
+    MediaUploaded,
+    Mend,
+    ReviewRecorded,
+)
+from varanger.common.settings import Settings
+from varanger.common.telemetry.health import Progress
 from varanger.common.words import DeploymentSnapshot, Lane
 from varanger.ingest import PRODUCER
 from varanger.ingest.adapters.fixed_tags import FixedTags
@@ -44,8 +55,8 @@ def ingest(objects, tmp_path):
     workbench = tmp_path / "workbench"
     workbench.mkdir()
     with ThreadPoolExecutor(2) as pool:
-        examiner = Examiner(FixedTags(TAGS), max_pixels=2_000_000)
-        yield IngestMedia(objects, examiner, pool=pool, workbench=workbench)
+        examiner = Examiner(FixedTags(TAGS), Settings(max_pixels=2_000_000))
+        yield IngestMedia(objects, examiner, pool=pool, workbench=workbench, progress=Progress(60.0))
     assert list(workbench.iterdir()) == [], "the workbench is left clean"
 
 
@@ -101,6 +112,11 @@ async def test_an_image_becomes_media(ingest, upload, objects, draw):
     assert answer.producer == PRODUCER
 
 
+def hardly_begun(jpeg):
+    """Up to the picture's first few bytes."""
+    return jpeg[: jpeg.index(b"\xff\xda") + 16]
+
+
 async def test_a_png_is_stored_under_its_real_extension(ingest, upload, draw):
     (answer,) = await ingest([await upload(draw(kind="PNG"), name="IMG_0001.png")])
     assert answer.payload.name.endswith(".png")
@@ -116,7 +132,7 @@ async def test_what_is_no_image_is_kept_with_its_reason(ingest, upload, objects,
         b"": "empty_file",
         b"no image at all": "wrong_type",
         bytes(range(256)): "not_an_image",
-        draw()[:2000]: "truncated_image",
+        hardly_begun(draw()): "truncated_image",
         png_bomb: "decompression_bomb",
     }
     for data, reason in bad.items():
@@ -132,7 +148,7 @@ async def test_what_is_no_image_is_kept_with_its_reason(ingest, upload, objects,
 
 
 async def test_bad_files_do_not_stop_a_batch(ingest, upload, draw):
-    batch = [await upload(data) for data in (draw(), b"", b"text", draw(80, 60), draw()[:1500])]
+    batch = [await upload(data) for data in (draw(), b"", b"text", draw(80, 60), hardly_begun(draw()))]
     answers = await ingest(batch)
     assert [type(answer.payload) for answer in answers] == [
         MediaStored,
@@ -202,7 +218,8 @@ async def test_the_event_loop_goes_on_while_a_file_is_examined(objects, upload, 
             return super().read(path)
 
     with ThreadPoolExecutor(1) as pool:
-        handler = IngestMedia(objects, Examiner(Slow(TAGS), max_pixels=10**6), pool=pool, workbench=tmp_path)
+        examiner = Examiner(Slow(TAGS), Settings())
+        handler = IngestMedia(objects, examiner, pool=pool, workbench=tmp_path, progress=Progress(60.0))
         working = asyncio.create_task(handler([await upload(draw())]))
         assert await asyncio.to_thread(entered.wait, 30)
         turns = [await asyncio.sleep(0, turn) for turn in range(100)]
@@ -215,8 +232,99 @@ async def test_the_event_loop_goes_on_while_a_file_is_examined(objects, upload, 
 
 async def test_real_exif_goes_the_whole_way(objects, upload, draw, exif, tmp_path):
     with ThreadPoolExecutor(1) as pool:
-        examiner = Examiner(PillowExifReader(), max_pixels=10**6)
-        handler = IngestMedia(objects, examiner, pool=pool, workbench=tmp_path)
+        examiner = Examiner(PillowExifReader(), Settings())
+        handler = IngestMedia(objects, examiner, pool=pool, workbench=tmp_path, progress=Progress(60.0))
         (answer,) = await handler([await upload(draw(exif=exif(date="2020:01:02 03:04:05", make="MOULTRIE")))])
     assert answer.payload.metadata.make == "MOULTRIE"
     assert Envelope.from_body(answer.to_body()).payload == answer.payload
+
+
+def zipped(**files):
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w") as archive:
+        for name, data in files.items():
+            archive.writestr(name, data)
+    return out.getvalue()
+
+
+async def test_a_zip_becomes_its_files(ingest, upload, objects, draw):
+    files = {"DCIM/IMG_0001.JPG": draw(), "DCIM/IMG_0002.JPG": draw(80, 60), "DCIM/Thumbs.db": b"text"}
+    envelope = await upload(zipped(**files), name="card.zip", original_path="north/card.zip")
+    (answer,) = await ingest([envelope])
+    fact = answer.payload
+    assert isinstance(fact, MediaUnpacked)
+    assert fact.media_id == envelope.payload.media_id
+    assert [entry.original_path for entry in fact.entries] == [f"north/card.zip/{name}" for name in files]
+    assert [entry.original_name for entry in fact.entries] == ["IMG_0001.JPG", "IMG_0002.JPG", "Thumbs.db"]
+    for entry, data in zip(fact.entries, files.values(), strict=True):
+        assert entry.incoming_key == f"incoming/{PROJECT}/{entry.media_id}"
+        assert await objects.get(entry.incoming_key) == data
+        assert (entry.sha256, entry.bytes) == (hashlib.sha256(data).hexdigest(), len(data))
+    assert len({entry.media_id for entry in fact.entries}) == 3
+    assert not [key for key in await keys(objects) if key.startswith(("media/", "quarantine/"))]
+
+
+async def test_unpacking_twice_makes_the_same_files(ingest, upload, objects, draw):
+    envelope = await upload(zipped(a=draw(), b=draw(80, 60)), name="card.zip")
+    (first,) = await ingest([envelope])
+    before = await keys(objects)
+    (second,) = await ingest([envelope])
+    assert first.payload == second.payload
+    assert await keys(objects) == before
+    for entry in first.payload.entries:
+        await objects.delete(entry.incoming_key)
+    await objects.delete(envelope.payload.incoming_key)
+    assert await ingest([envelope]) == [], "a late redelivery, all swept"
+
+
+async def test_a_zip_with_one_broken_file_is_kept_whole(ingest, upload, objects, draw):
+    data = bytearray(zipped(good=draw(), bad=draw(80, 60)))
+    data[data.rindex(b"\xff\xd9") - 30] ^= 0xFF
+    envelope = await upload(bytes(data), name="card.zip")
+    (answer,) = await ingest([envelope])
+    assert answer.payload.reason == "corrupt_archive"
+    assert "bad" in answer.payload.detail
+    assert await objects.get(answer.payload.key) == bytes(data)
+    assert len(await keys(objects)) == 2, "the upload and its quarantine: nothing was unpacked"
+
+
+async def test_a_zip_out_of_a_zip_is_not_opened(ingest, upload, draw):
+    (answer,) = await ingest([await upload(zipped(a=draw()), name="inner.zip", archive_id=new_id())])
+    assert answer.payload.reason == "unsupported_archive"
+
+
+async def test_a_store_that_fails_while_unpacking_is_down_and_leaves_no_file_here(ingest, upload, objects, draw):
+    envelope = await upload(zipped(a=draw(), b=b"text"), name="card.zip")
+    objects.down = True
+    with pytest.raises(DependencyDown):
+        await ingest([envelope])
+    objects.down = False
+    assert isinstance((await ingest([envelope]))[0].payload, MediaUnpacked)
+
+
+async def test_a_file_sent_back_from_quarantine_is_taken_as_a_person_says(ingest, upload, objects, draw):
+    first = await upload(draw(kind="PNG"), name="IMG_0001.JPG")
+    (refused,) = await ingest([first])
+    assert refused.payload.intake_number == 1
+    again = {"incoming_key": refused.payload.key, "media_id": first.payload.media_id, "intake_number": 2}
+    data = await objects.get(refused.payload.key)
+    (still,) = await ingest([await upload(data, **again)])
+    assert (still.payload.reason, still.payload.intake_number) == ("extension_mismatch", 2)
+    assert await objects.get(still.payload.key) == data
+    when = datetime(2023, 1, 2, 3, 4, 5)
+    mend = Mend(accept_as_is=True, captured_at=when)
+    (taken,) = await ingest([await upload(data, mend=mend, **{**again, "intake_number": 3})])
+    assert isinstance(taken.payload, MediaStored)
+    assert taken.payload.metadata.captured_at == when
+    assert taken.payload.flags == ("date_by_person",)
+    assert "_20230102_030405_" in taken.payload.name
+
+
+async def test_an_old_quarantine_is_no_sign_that_a_file_sent_back_was_done(ingest, upload, objects, draw):
+    first = await upload(b"text")
+    await ingest([first])
+    again = await upload(b"text", media_id=first.payload.media_id, intake_number=2)
+    await objects.delete(again.payload.incoming_key)
+    missing = again.model_copy(update={"payload": again.payload.model_copy(update={"incoming_key": "incoming/gone"})})
+    with pytest.raises(ObjectMissing):
+        await ingest([missing])

@@ -15,7 +15,7 @@ from varanger.api.domain.access import Scope
 from varanger.app.demo_report import print_report
 from varanger.app.embedded import Embedded, embedded_settings, running
 from varanger.app.release_source import find_bundle, publish_release
-from varanger.client import RequestRefused, VarangerClient, Verdict
+from varanger.client import RequestRefused, Round, Stats, VarangerClient, Verdict
 from varanger.fieldsim import SeasonPlan, draw_season
 
 FAULTS = {
@@ -161,35 +161,35 @@ def _shifted(bars: Progress, task: Any, before: int) -> Callable[[int, int], Non
     return lambda done, _total: bars.update(task, completed=before + done)
 
 
-async def _classified(client: VarangerClient, project: str, bars: Progress) -> dict[str, Any]:
+async def _classified(client: VarangerClient, project: str, bars: Progress) -> Stats:
     """Wait until nothing is pending; the final counts."""
     task = bars.add_task("ingest and classify", total=None)
     async with asyncio.timeout(GIVE_UP_AFTER_S):
         while True:
             stats = await asyncio.to_thread(client.stats, project)
-            bars.update(task, completed=stats["received"] - stats["pending"], total=stats["received"])
-            if stats["pending"] == 0:
+            bars.update(task, completed=stats.received - stats.pending, total=stats.received)
+            if stats.pending == 0:
                 return stats
             await asyncio.sleep(0.3)
 
 
 async def _quality_check(
     client: VarangerClient, project: str, source: Source, accepted: dict[str, tuple[str, Verdict]], bars: Progress
-) -> dict[str, Any]:
+) -> Round:
     """Draw a round; answer it from the simulated truth, or leave it open for one's own images."""
     task = bars.add_task("quality check", total=None)
     design = {"seed": 1, "overall": 40, "per_class": 10, "per_bin": 0}
-    round_id = (await asyncio.to_thread(client.request_round, project, design))["round_id"]
-    drawn = await _round_until(client, round_id, lambda one: one["drawn_at"] is not None)
-    if drawn["state"] == "failed" or not source.truth:
-        bars.update(task, completed=0, total=drawn["counts"].get("drawn", 0))
+    round_id = (await asyncio.to_thread(client.request_round, project, design)).round_id
+    drawn = await _round_until(client, round_id, lambda one: one.drawn_at is not None)
+    if drawn.state == "failed" or not source.truth:
+        bars.update(task, completed=0, total=drawn.counts.get("drawn", 0))
         return drawn
     tasks = await asyncio.to_thread(lambda: list(client.tasks(round_id)))
-    reviews = [_answer(source, accepted, one["media_id"], round_id) for one in tasks]
+    reviews = [_answer(source, accepted, one.media_id, round_id) for one in tasks]
     for first in range(0, len(reviews), REVIEWS_AT_ONCE):
         await asyncio.to_thread(client.review, project, reviews[first : first + REVIEWS_AT_ONCE])
     bars.update(task, completed=len(reviews), total=len(reviews))
-    return await _round_until(client, round_id, lambda one: bool(one["report"] and one["report"]["complete"]))
+    return await _round_until(client, round_id, lambda one: bool(one.report and one.report["complete"]))
 
 
 def _answer(source: Source, accepted: dict[str, tuple[str, Verdict]], media_id: str, round_id: str) -> dict[str, Any]:
@@ -202,12 +202,10 @@ def _answer(source: Source, accepted: dict[str, tuple[str, Verdict]], media_id: 
     }
 
 
-async def _round_until(
-    client: VarangerClient, round_id: str, reached: Callable[[dict[str, Any]], bool]
-) -> dict[str, Any]:
+async def _round_until(client: VarangerClient, round_id: str, reached: Callable[[Round], bool]) -> Round:
     async with asyncio.timeout(GIVE_UP_AFTER_S):
         while True:
             found = await asyncio.to_thread(client.round, round_id)
-            if reached(found) or found["state"] == "failed":
+            if reached(found) or found.state == "failed":
                 return found
             await asyncio.sleep(0.2)

@@ -6,12 +6,14 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from varanger.client import Round, Stats
+
 
 def print_report(
     console: Console,
     project: str,
-    stats: dict[str, Any],
-    round_: dict[str, Any],
+    stats: Stats,
+    round_: Round,
     table: Path,
     *,
     simulated: bool,
@@ -24,9 +26,9 @@ def print_report(
             "[yellow]The demonstration release knows only drawings: on real images its answers mean nothing.[/]"
         )
     states = ("media", "duplicate", "quarantined", "failed", "pending")
-    console.print(f"received {stats['received']} = " + " + ".join(f"{stats[state]} {state}" for state in states))
-    console.print(_counts("predictions by species", stats["by_label"]))
-    console.print(_counts("predictions by route", stats["by_route"]))
+    console.print(f"received {stats.received} = " + " + ".join(f"{getattr(stats, state)} {state}" for state in states))
+    console.print(_counts("predictions by species", stats.by_label))
+    console.print(_counts("predictions by route", stats.by_route))
     _print_round(console, project, round_)
     console.print(f"\ndataset        {table}")
     console.print("page           http://127.0.0.1:8000 after `make up` (API docs: http://127.0.0.1:8000/docs)")
@@ -39,13 +41,13 @@ def _counts(title: str, counts: dict[str, int]) -> Table:
     return table
 
 
-def _print_round(console: Console, project: str, round_: dict[str, Any]) -> None:
-    report = round_["report"]
-    if round_["state"] == "failed":
-        console.print(f"QC round failed: {round_['message']}")
+def _print_round(console: Console, project: str, round_: Round) -> None:
+    report = round_.report
+    if round_.state == "failed":
+        console.print(f"QC round failed: {round_.message}")
     elif report is None or report.get("overall") is None:
         console.print(
-            f"QC round {round_['round_id']} is drawn and open: answer it with "
+            f"QC round {round_.round_id} is drawn and open: answer it with "
             f"POST /v1/projects/{project}/reviews, and its report fills (docs/operating.md: keys, first project)."
         )
     else:

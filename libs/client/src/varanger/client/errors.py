@@ -10,9 +10,13 @@ class VarangerClientError(Exception):
 class GatewayAway(VarangerClientError):
     """No answer, "busy" (5xx, 429) to the last try too, or an answer that is no gateway's.
 
-    Later may do; files that were sent answer `duplicate` then. A round or reviews whose answer was lost may have been
-    recorded: look first.
+    Later may do; files that were sent answer `duplicate` then. `retry_after_s` is how long the gateway asked to be
+    left alone, 0 where it did not.
     """
+
+    def __init__(self, what: str, *, retry_after_s: float = 0.0) -> None:
+        super().__init__(what)
+        self.retry_after_s = retry_after_s
 
 
 class RequestRefused(VarangerClientError):
@@ -39,3 +43,7 @@ class RequestRefused(VarangerClientError):
 
 class UploadCorrupted(VarangerClientError):
     """The gateway stored other bytes than were sent, by their sha256. Keep the file and send it again."""
+
+
+class FileChanged(VarangerClientError):
+    """The file is not what it was when it was measured; look at it again."""

@@ -5,7 +5,7 @@ import asyncio
 import sys
 
 from varanger.api.application.keys import create_key
-from varanger.api.domain.access import Scope
+from varanger.api.domain.access import KeyLimits, Scope
 from varanger.api.gateway.server import serve
 from varanger.api.recorder import build_recorder
 from varanger.api.relay import build_relay
@@ -26,6 +26,8 @@ def main() -> None:
     key.add_argument("--project", default="*", help="project id, or * for all")
     key.add_argument("--scope", action="append", choices=list(Scope), required=True)
     key.add_argument("--label", default="", help="whose key it is")
+    key.add_argument("--requests-per-minute", type=int, help="of each gateway; 0: no limit; none: the setting's")
+    key.add_argument("--bytes-per-hour", type=int, help="it may send to each gateway; 0: no limit; none: the setting's")
     chosen = parser.parse_args()
     match chosen.command:
         case "serve":
@@ -39,15 +41,19 @@ def main() -> None:
             configure_logs("migrate", log_format=settings.log_format, level=settings.log_level)
             migrate(settings.catalog_url)
         case "key":
-            made = asyncio.run(_make_key(chosen.project, [Scope(one) for one in chosen.scope], chosen.label))
-            sys.stdout.write(made + "\n")
+            try:
+                limits = KeyLimits(chosen.requests_per_minute, chosen.bytes_per_hour)
+            except ValueError as error:
+                parser.error(str(error))
+            scopes = [Scope(one) for one in chosen.scope]
+            sys.stdout.write(asyncio.run(_make_key(chosen.project, scopes, chosen.label, limits)) + "\n")
 
 
-async def _make_key(project: str, scopes: list[Scope], label: str) -> str:
+async def _make_key(project: str, scopes: list[Scope], label: str, limits: KeyLimits) -> str:
     catalog = open_catalog(Settings().catalog_url)
     try:
         await catalog.check_revision()
-        return await create_key(catalog, scopes=scopes, project_id=project, label=label)
+        return await create_key(catalog, scopes=scopes, project_id=project, label=label, limits=limits)
     finally:
         await catalog.close()
 

@@ -3,6 +3,7 @@
 from datetime import timedelta
 from uuid import uuid4
 
+from varanger.api.application.idempotency import forget_idempotency_keys
 from varanger.api.application.reconcile import reconcile, send_everything_again
 from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.record_releases import release_recorder
@@ -46,6 +47,7 @@ async def build_recorder(wiring: Wiring) -> Service:
         if await take_lease(catalog, "tidy", holder, LEASE_S) is not None:
             await sweep_rowless(catalog, objects, settings.sweep_after_s)
             await forget_inbox(catalog)
+            await forget_idempotency_keys(catalog)
         return False
 
     facts = fact_recorder(catalog)

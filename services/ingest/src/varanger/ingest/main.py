@@ -33,7 +33,7 @@ async def build(wiring: Wiring) -> Service:
         "ingest",
         bus,
         topology.INGEST,
-        build_ingest(settings, objects, resources),
+        build_ingest(settings, objects, resources, progress),
         progress,
         batch=1,
         prefetch=settings.prefetch,
@@ -43,14 +43,14 @@ async def build(wiring: Wiring) -> Service:
     return Service("ingest", progress, checks={"bus": bus.ping, "objects": objects.ping}, consumers=[consumer])
 
 
-def build_ingest(settings: Settings, objects: ObjectStore, resources: ExitStack) -> IngestMedia:
+def build_ingest(settings: Settings, objects: ObjectStore, resources: ExitStack, progress: Progress) -> IngestMedia:
     """The handler, with its threads, its metadata reader and its workbench, which end with `resources`."""
     workbench = resources.enter_context(TemporaryDirectory(prefix="varanger-ingest-"))
     reader = open_metadata_reader(threads=settings.threads)
     _log.info("ingest.metadata_reader", reader=reader.name)
-    examiner = resources.enter_context(closing(Examiner(reader, max_pixels=settings.max_pixels)))
+    examiner = resources.enter_context(closing(Examiner(reader, settings)))
     pool = resources.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="ingest"))
-    return IngestMedia(objects, examiner, pool=pool, workbench=Path(workbench))
+    return IngestMedia(objects, examiner, pool=pool, workbench=Path(workbench), progress=progress)
 
 
 def main() -> None:

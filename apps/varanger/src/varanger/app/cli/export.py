@@ -105,12 +105,20 @@ def _bring(client: VarangerClient, file: _File, target: Path) -> str:
     """Brought, kept, or why not."""
     if target.exists():
         return KEPT if _sha256(target) == file.sha256 else "another content has this name here"
+    unchecked = target.with_name(f"{target.name}.unchecked")
     try:
-        client.original(file.media_id, target, sha256=file.sha256)
+        client.original(file.media_id, unchecked)
+        if _sha256(unchecked) != file.sha256:
+            raise GatewayAway(
+                f"{target.name}: what came is not the file, by its sha256; something in between changed it"
+            )
+        unchecked.rename(target)
     except RequestRefused as refused:
         if refused.status not in (403, 404):
             raise
         return f"refused: {refused.detail}"
+    finally:
+        unchecked.unlink(missing_ok=True)
     return BROUGHT
 
 

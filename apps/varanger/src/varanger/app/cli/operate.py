@@ -12,7 +12,7 @@ from rich.table import Table
 from varanger.api.application.dead_letters import open_dead_letters
 from varanger.api.application.dead_letters import replay as replay_dead_letters
 from varanger.api.application.keys import create_key
-from varanger.api.domain.access import Scope
+from varanger.api.domain.access import KeyLimits, Scope
 from varanger.app.opened import opened_catalog
 
 keys = typer.Typer(no_args_is_help=True, help="API keys.")
@@ -23,16 +23,20 @@ DataOption = Annotated[Path | None, typer.Option("--data", help="data folder of 
 
 @keys.command("create")
 def create(
+    *,
     project: Annotated[str, typer.Option(help="project id, or * for all")],
     scope: Annotated[list[Scope], typer.Option(help="upload, read, review, admin; may be repeated")],
     label: Annotated[str, typer.Option(help="whose key it is")] = "",
+    requests_per_minute: Annotated[int | None, typer.Option(min=0, help="of each gateway; 0: no limit")] = None,
+    bytes_per_hour: Annotated[int | None, typer.Option(min=0, help="it may send to each gateway; 0: no limit")] = None,
     data: DataOption = None,
 ) -> None:
     """Make a key and show it, once."""
+    limits = KeyLimits(requests_per_minute, bytes_per_hour)
 
     async def work() -> str:
         async with opened_catalog(data) as catalog:
-            return await create_key(catalog, scopes=scope, project_id=project, label=label)
+            return await create_key(catalog, scopes=scope, project_id=project, label=label, limits=limits)
 
     typer.echo(asyncio.run(work()))
 

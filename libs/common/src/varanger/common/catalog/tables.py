@@ -98,8 +98,8 @@ class Upload(SQLModel, table=True):
         Index(
             "upload_to_sweep",
             "media_id",
-            postgresql_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
-            sqlite_where=text("swept_at IS NULL AND duplicate_of IS NULL"),
+            postgresql_where=text("swept_at IS NULL"),
+            sqlite_where=text("swept_at IS NULL"),
         ),
     )
 
@@ -125,7 +125,8 @@ class Upload(SQLModel, table=True):
     progress_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     """When anything last happened to it; the reconciler sends again what stands still."""
     swept_at: datetime | None = Field(default=None, sa_type=UtcDateTime)
-    """When its incoming object was removed, after `stored` or `quarantined` was recorded."""
+    """When its incoming object was removed, after what became of it was recorded; for a duplicate that never had one,
+    at once."""
 
 
 class Media(SQLModel, table=True):
@@ -448,7 +449,7 @@ class PartialUpload(SQLModel, table=True):
 
 
 class IdempotencyKey(SQLModel, table=True):
-    """A POST that a client may repeat, and what it was answered. Writer: api (gateway)."""
+    """A POST that a client may repeat, and what it was answered. Writer: api (gateway; tidied by the recorder)."""
 
     __tablename__ = "idempotency_key"
 
@@ -458,11 +459,13 @@ class IdempotencyKey(SQLModel, table=True):
     key: str = Field(primary_key=True)
     """As the client wrote it into `Idempotency-Key`."""
     fingerprint: str | None = None
-    """sha256 of what was asked; None until the body is read."""
+    """sha256 of what was asked."""
     status: int | None = None
     """None while it is in progress."""
-    body: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    answer: dict[str, Any] | None = Field(default=None, sa_type=Json)
+    """`{"headers", "body"}`, told again to whoever asks again."""
     begun_at: datetime = Field(default_factory=now, sa_type=UtcDateTime, index=True)
+    """When its holder last said that it works on it; then, when it was answered."""
 
 
 class DeadLetterRow(SQLModel, table=True):
@@ -478,6 +481,7 @@ class DeadLetterRow(SQLModel, table=True):
     type: str = ""
     media_id: UUID | None = Field(default=None, index=True)
     release_id: str | None = None
+    frame_number: int = NO_FRAME
     body: bytes = Field(sa_type=LargeBinary)
     headers: dict[str, Any] = Field(default_factory=dict, sa_type=Json)
     reason: str

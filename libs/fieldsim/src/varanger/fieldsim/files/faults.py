@@ -14,7 +14,7 @@ from varanger.fieldsim.plan import FaultKind
 from varanger.fieldsim.season import Expected
 
 EXPECTED: Final[dict[FaultKind, Expected]] = {
-    "truncated_jpeg": "quarantined",
+    "truncated_jpeg": "media",
     "png_named_jpg": "quarantined",
     "text_named_jpg": "quarantined",
     "empty_file": "quarantined",

@@ -11,7 +11,6 @@ from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
 from varanger.common.catalog.tables import (
-    NO_FRAME,
     DeadLetterRow,
     Media,
     MediaHistory,
@@ -20,6 +19,7 @@ from varanger.common.catalog.tables import (
     Review,
     Upload,
 )
+from varanger.common.words import MediaState
 
 UploadedMedia = tuple[Upload, Media | None]
 """An accepted file, and the media it became, if it did."""
@@ -59,6 +59,9 @@ def _filtered(wanted: MediaFilter) -> "Select[Upload, Media]":
     query = select(Upload, Media).outerjoin(Media, col(Media.media_id) == col(Upload.media_id))
     if wanted.project_ids is not None:
         query = query.where(col(Upload.project_id).in_(wanted.project_ids))
+    if wanted.state is None:
+        # Their entries are files of their own; so the list has as many as were received.
+        query = query.where(col(Upload.state) != MediaState.UNPACKED)
     for column, value in (
         (col(Upload.deployment_id), wanted.deployment_id),
         (col(Upload.state), wanted.state),
@@ -87,15 +90,23 @@ async def find(session: ReadSession, media_id: UUID) -> UploadedMedia | None:
 
 
 async def shown_answers(session: ReadSession, media: Collection[Media]) -> dict[UUID, dict[str, Any]]:
-    """The whole prediction that each media shows: `{media_id: Prediction as JSON}`."""
-    wanted = [(each.media_id, each.release_id, NO_FRAME) for each in media if each.release_id is not None]
+    """The whole prediction that each media shows: `{media_id: Prediction as JSON}`; of a video the frame's it shows."""
+    wanted = [(each.media_id, each.release_id) for each in media if each.release_id is not None]
     if not wanted:
         return {}
-    key = tuple_(col(PredictionRow.media_id), col(PredictionRow.release_id), col(PredictionRow.frame_number))
     found = await session.execute(
-        select(col(PredictionRow.media_id), col(PredictionRow.answer)).where(
-            key.in_(wanted), col(PredictionRow.answer).is_not(None)
+        select(col(PredictionRow.media_id), col(PredictionRow.answer))
+        .join(
+            Media,
+            (col(Media.media_id) == col(PredictionRow.media_id))
+            & (col(Media.label) == col(PredictionRow.label))
+            & (col(Media.confidence) == col(PredictionRow.confidence)),
         )
+        .where(
+            tuple_(col(PredictionRow.media_id), col(PredictionRow.release_id)).in_(wanted),
+            col(PredictionRow.answer).is_not(None),
+        )
+        .order_by(col(PredictionRow.frame_number).desc())  # of equal frames the first is shown, so it comes last
     )
     return {row.media_id: row.answer for row in found}
 
@@ -129,6 +140,16 @@ async def history(session: ReadSession, media_id: UUID) -> Sequence[MediaHistory
 async def quarantine(session: ReadSession, media_id: UUID) -> Quarantine | None:
     """Why it was quarantined, or None where it was not."""
     return await session.get(Quarantine, media_id)
+
+
+async def entries(session: ReadSession, archive_id: UUID) -> Sequence[UUID]:
+    """The files that came out of an archive, duplicates too, by their paths in it."""
+    query = (
+        select(col(Upload.media_id))
+        .where(col(Upload.archive_id) == archive_id)
+        .order_by(col(Upload.original_path), col(Upload.media_id))
+    )
+    return (await session.scalars(query)).all()
 
 
 async def dead_letters(session: ReadSession, media_id: UUID) -> Sequence[DeadLetterRow]:

@@ -3,11 +3,11 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import and_, func, select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
-from varanger.common.catalog.tables import Media, PredictionRow, Upload
+from varanger.common.catalog.tables import Project, Upload
 from varanger.common.catalog.upsert import insert_ignore
 from varanger.common.words import Lane, MediaState
 
@@ -26,6 +26,35 @@ async def by_content(session: ReadSession, project_id: str, hashes: Collection[s
     return {row.sha256: row.media_id for row in found}
 
 
+async def first_of(session: ReadSession, project_id: str, sha256: str) -> Upload | None:
+    """The file that brought this content into the project."""
+    found = await session.execute(
+        select(Upload).where(
+            col(Upload.project_id) == project_id, col(Upload.sha256) == sha256, col(Upload.duplicate_of).is_(None)
+        )
+    )
+    return found.scalar_one_or_none()
+
+
+async def known_of_project(session: ReadSession, project_id: str, hashes: Collection[str]) -> dict[str, UUID] | None:
+    """`by_content`, and in the same query whether there is such a project: None where there is not."""
+    found = await session.execute(
+        select(col(Upload.sha256), col(Upload.media_id))
+        .select_from(Project)
+        .outerjoin(
+            Upload,
+            and_(
+                col(Upload.project_id) == col(Project.project_id),
+                col(Upload.sha256).in_(hashes),
+                col(Upload.duplicate_of).is_(None),
+            ),
+        )
+        .where(col(Project.project_id) == project_id)
+    )
+    rows = found.all()
+    return {row.sha256: row.media_id for row in rows if row.media_id is not None} if rows else None
+
+
 async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[UUID]:
     """Insert those whose content the project does not have yet; their ids.
 
@@ -34,36 +63,21 @@ async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[
     if not uploads:
         return set()
     ordered = sorted(uploads, key=lambda upload: upload.sha256)
-    statement = (
-        insert_ignore(session, Upload)
-        .values([upload.model_dump() for upload in ordered])
-        .returning(col(Upload.media_id))
-    )
-    return set((await session.execute(statement)).scalars())
+    statement = insert_ignore(session, Upload).returning(col(Upload.media_id))
+    inserted = await session.execute(statement, [upload.model_dump() for upload in ordered])
+    return set(inserted.scalars())
 
 
 async def bulk_backlog(session: ReadSession, limit: int) -> int:
-    """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit` each, so it stays cheap.
+    """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit`, so it stays cheap.
 
-    Media that wait because the project has no release in force are nobody's backlog.
+    A video is one file, however many of its frames wait. Media that wait because the project has no release in force
+    are nobody's backlog.
     """
-    unread = (
+    pending = (
         select(col(Upload.media_id))
-        .where(
-            col(Upload.state) == MediaState.PENDING,
-            col(Upload.lane) == Lane.BULK,
-            ~select(col(Media.media_id)).where(col(Media.media_id) == col(Upload.media_id)).exists(),
-        )
+        .where(col(Upload.state) == MediaState.PENDING, col(Upload.lane) == Lane.BULK)
         .limit(limit)
         .subquery()
     )
-    unanswered = (
-        select(col(PredictionRow.media_id))
-        .where(col(PredictionRow.state) == "requested", col(PredictionRow.lane) == Lane.BULK)
-        .limit(limit)
-        .subquery()
-    )
-    waiting = 0
-    for each in (unread, unanswered):
-        waiting += (await session.execute(select(func.count()).select_from(each))).scalar_one()
-    return waiting
+    return (await session.execute(select(func.count()).select_from(pending))).scalar_one()

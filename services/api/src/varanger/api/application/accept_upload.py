@@ -73,7 +73,7 @@ async def accept_upload(
     Raises:
         DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
     """
-    uploads = [_upload(sender, file) for file in files]
+    uploads = [_upload(sender, file.given_path, file.sha256, file.bytes) for file in files]
     project_id = sender.deployment.project_id
     async with catalog.reading() as session:
         known = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
@@ -85,7 +85,7 @@ async def accept_upload(
         async with catalog.writing() as session:
             won = await upload_rows.insert_first(session, list(fresh.values()))
             first = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
-            _record(session, sender, uploads, won, first)
+            record_received(session, uploads, won, first, deployment=sender.deployment, by=sender.by)
             await session.flush()
             all_recorded = True
     except BaseException:
@@ -98,16 +98,33 @@ async def accept_upload(
     return [_verdict(upload, won, first) for upload in uploads]
 
 
-def _upload(sender: Sender, file: ReceivedFile) -> Upload:
+async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256: str) -> Verdict | None:
+    """Record that content which the project has was offered once more, without its bytes; None: it has it not.
+
+    Raises:
+        DependencyDown: the catalog did not answer; no row was written.
+    """
+    async with catalog.reading() as session:
+        known = await upload_rows.first_of(session, sender.deployment.project_id, sha256)
+    if known is None:
+        return None
+    upload = _upload(sender, given_path, sha256, known.bytes)
+    first = {sha256: known.media_id}
+    async with catalog.writing() as session:
+        record_received(session, [upload], set(), first, deployment=sender.deployment, by=sender.by)
+    return _verdict(upload, set(), first)
+
+
+def _upload(sender: Sender, given_path: str, sha256: str, size: int) -> Upload:
     media_id = new_id()
-    path = safe_path(file.given_path)
+    path = safe_path(given_path)
     project_id = sender.deployment.project_id
     return Upload(
         media_id=media_id,
         project_id=project_id,
         deployment_id=sender.deployment.deployment_id,
-        sha256=file.sha256,
-        bytes=file.bytes,
+        sha256=sha256,
+        bytes=size,
         original_name=last_name(path),
         original_path=path,
         incoming_key=f"incoming/{project_id}/{media_id}",
@@ -117,43 +134,55 @@ def _upload(sender: Sender, file: ReceivedFile) -> Upload:
     )
 
 
-def _record(
-    session: WriteSession, sender: Sender, uploads: Sequence[Upload], won: set[UUID], first: dict[str, UUID]
+def record_received(
+    session: WriteSession,
+    uploads: Iterable[Upload],
+    won: set[UUID],
+    first: dict[str, UUID],
+    *,
+    deployment: Deployment,
+    by: str,
 ) -> None:
-    """Messages for the winners, rows for the duplicates, a line of history for both."""
+    """Messages for the winners, rows for the duplicates, a line of history for both.
+
+    Args:
+        session: where the winners were inserted.
+        uploads: all of one deployment.
+        won: the media ids of those whose content is new.
+        first: the media id that each content has.
+        deployment: theirs.
+        by: who brought them.
+    """
     for upload in uploads:
+        come_by = {} if upload.archive_id is None else {"archive": str(upload.archive_id)}
         if upload.media_id in won:
-            send(session, SERVICE, [upload_fact(upload, sender.deployment)])
+            send(session, SERVICE, [upload_fact(upload, deployment)])
             remember(
                 session,
                 upload.project_id,
                 upload.media_id,
                 "received",
-                sender.by,
+                by,
                 original_path=upload.original_path,
                 sha256=upload.sha256,
                 bytes=upload.bytes,
                 deployment=upload.deployment_id,
+                **come_by,
             )
             continue
-        # A duplicate has no object of its own: nothing to ingest, nothing to sweep.
-        duplicate = upload.model_copy(
-            update={
-                "state": MediaState.DUPLICATE,
-                "duplicate_of": first[upload.sha256],
-                "incoming_key": "",
-                "swept_at": now(),
-            }
-        )
-        session.add(Upload(**duplicate.model_dump()))
+        # What was sent has no object of its own then: nothing to ingest, nothing to sweep. What an archive held has.
+        swept = {} if come_by else {"incoming_key": "", "swept_at": now()}
+        fields = {"state": MediaState.DUPLICATE, "duplicate_of": first[upload.sha256], **swept}
+        session.add(Upload(**upload.model_dump() | fields))
         remember(
             session,
             upload.project_id,
             first[upload.sha256],
             "offered_again",
-            sender.by,
+            by,
             original_path=upload.original_path,
             deployment=upload.deployment_id,
+            **come_by,
         )
 
 

@@ -11,7 +11,7 @@ from varanger.api import PRODUCER, SERVICE
 from varanger.api.application.known_media import KnownMedia
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.history import remember
-from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Job, Outbox, PredictionRow
+from varanger.common.catalog.tables import NO_FRAME, DeadLetterRow, Job, Outbox, PredictionRow, Upload
 from varanger.common.clock import now
 from varanger.common.errors import BadMessage
 from varanger.common.ids import new_id
@@ -22,7 +22,9 @@ from varanger.common.messages import (
     MediaFailed,
     MediaQuarantined,
     MediaStored,
+    MediaUnpacked,
     MediaUploaded,
+    Message,
     QcRoundRequested,
 )
 from varanger.common.ports.bus import Delivery
@@ -31,7 +33,8 @@ from varanger.common.words import JobState, Lane
 
 _NAMESPACE = UUID("6c1f0a56-2f0b-5c56-9d43-6d2f1f3b7a10")
 _QUEUES = frozenset(queue.name for queue in QUEUES)
-_OfMedia = (MediaUploaded, MediaStored, MediaQuarantined, ClassificationRequested, MediaClassified, MediaFailed)
+_OfAnswer = ClassificationRequested | MediaClassified | MediaFailed
+_OfIntake = MediaUploaded | MediaStored | MediaQuarantined | MediaUnpacked
 
 
 async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
@@ -59,29 +62,38 @@ async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
         if isinstance(envelope.payload, QcRoundRequested):
             # A job always ends. The owner of this one could not even say so, so the letter does.
             await _move_job(session, envelope.payload.round_id, JobState.FAILED, f"dead letter: {row.reason}")
-        if isinstance(envelope.payload, _OfMedia):
-            await _mark_failed(session, row, envelope, envelope.payload.media_id)
+        if isinstance(envelope.payload, _OfAnswer | _OfIntake):
+            await _mark_failed(session, row, envelope, envelope.payload)
 
 
-async def _mark_failed(session: WriteSession, row: DeadLetterRow, envelope: Envelope, media_id: UUID) -> None:
-    row.media_id = media_id
-    payload = envelope.payload
-    if isinstance(payload, ClassificationRequested | MediaClassified | MediaFailed):
+async def _mark_failed(
+    session: WriteSession, row: DeadLetterRow, envelope: Envelope, payload: _OfAnswer | _OfIntake
+) -> None:
+    media_id = row.media_id = payload.media_id
+    if isinstance(payload, _OfAnswer):
         row.release_id = payload.release_id
+        row.frame_number = NO_FRAME if payload.frame_number is None else payload.frame_number
     await session.flush()
     known = await KnownMedia.read(session, [media_id])
     if media_id not in known.uploads:
         return
-    prediction = _open_prediction(known, media_id, row.release_id)
-    if prediction is not None:
+    if _is_void(payload, known.uploads[media_id]):
+        row.replayed_at = now()
+        return
+    prediction = _prediction(known, row, media_id)
+    if prediction is not None and prediction.state == "requested":
         prediction.state, prediction.reason = "failed", f"dead letter: {row.reason}"
     remember(session, envelope.project_id, media_id, "failed", PRODUCER, queue=row.queue, reason=row.reason)
     known.settle(media_id)
 
 
-def _open_prediction(known: KnownMedia, media_id: UUID, release_id: str | None) -> PredictionRow | None:
-    row = known.predictions[media_id].get((release_id or "", NO_FRAME))
-    return row if row is not None and row.state == "requested" else None
+def _is_void(payload: Message, upload: Upload) -> bool:
+    """Whether it is about an intake before a release from quarantine: nobody waits for it any more."""
+    return isinstance(payload, MediaUploaded | MediaQuarantined) and payload.intake_number < upload.intake_number
+
+
+def _prediction(known: KnownMedia, letter: DeadLetterRow, media_id: UUID) -> PredictionRow | None:
+    return known.predictions[media_id].get((letter.release_id or "", letter.frame_number))
 
 
 async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) -> int:
@@ -134,7 +146,7 @@ async def _mark_pending(session: WriteSession, row: DeadLetterRow, media_id: UUI
     known = await KnownMedia.read(session, [media_id])
     if media_id not in known.uploads:
         return
-    prediction = known.predictions[media_id].get((row.release_id or "", NO_FRAME))
+    prediction = _prediction(known, row, media_id)
     if prediction is not None and prediction.state == "failed":
         prediction.state, prediction.reason, prediction.progress_at = "requested", None, now()
     remember(session, row.project_id, media_id, "replayed", by, queue=row.queue)

@@ -31,6 +31,7 @@ async def lay_aside(session: WriteSession, media: Media, row: PredictionRow) -> 
             type=asked.type,
             media_id=row.media_id,
             release_id=row.release_id,
+            frame_number=row.frame_number,
             body=asked.to_body(),
             reason="",
         )
@@ -38,14 +39,15 @@ async def lay_aside(session: WriteSession, media: Media, row: PredictionRow) -> 
     letter.reason, letter.died_at, letter.replayed_at = row.reason or "", now(), None
 
 
-async def close_letters(session: WriteSession, answered: Iterable[tuple[UUID, str]]) -> None:
-    """Nobody needs to replay what was answered after all: letters about these (media, release)."""
-    for media_id, release_id in sorted(set(answered)):
+async def close_letters(session: WriteSession, answered: Iterable[tuple[UUID, str, int]]) -> None:
+    """Nobody needs to replay what was answered after all: letters about these (media, release, frame)."""
+    for media_id, release_id, frame_number in sorted(set(answered)):
         await session.execute(
             update(DeadLetterRow)
             .where(
                 col(DeadLetterRow.media_id) == media_id,
                 col(DeadLetterRow.release_id) == release_id,
+                col(DeadLetterRow.frame_number) == frame_number,
                 col(DeadLetterRow.replayed_at).is_(None),
             )
             .values(replayed_at=now())

@@ -3,13 +3,18 @@
 from collections.abc import Iterable
 
 from varanger.api.adapters import key_rows
-from varanger.api.domain.access import EVERY_PROJECT, PREFIX, Caller, Scope, hash_key, new_key
+from varanger.api.domain.access import EVERY_PROJECT, NO_OWN_LIMITS, PREFIX, Caller, KeyLimits, Scope, hash_key, new_key
 from varanger.common.catalog import Catalog
 from varanger.common.catalog.tables import ApiKey
 
 
 async def create_key(
-    catalog: Catalog, *, scopes: Iterable[Scope], project_id: str = EVERY_PROJECT, label: str = ""
+    catalog: Catalog,
+    *,
+    scopes: Iterable[Scope],
+    project_id: str = EVERY_PROJECT,
+    label: str = "",
+    limits: KeyLimits = NO_OWN_LIMITS,
 ) -> str:
     """Make a key and keep its hash. The plain text is returned this once and can never be had again.
 
@@ -18,6 +23,7 @@ async def create_key(
         scopes: what the key allows; at least one.
         project_id: the project it is bound to, or `*`.
         label: what it is for, shown in histories (`gateway-north`, `anna`).
+        limits: how much it may ask of each gateway.
 
     Raises:
         ValueError: no scope.
@@ -28,7 +34,16 @@ async def create_key(
         raise ValueError(f"scopes: a key needs at least one of {', '.join(Scope)}")
     key = new_key()
     async with catalog.writing() as session:
-        session.add(ApiKey(project_id=project_id, key_sha256=hash_key(key), label=label, scopes=list(chosen)))
+        session.add(
+            ApiKey(
+                project_id=project_id,
+                key_sha256=hash_key(key),
+                label=label,
+                scopes=list(chosen),
+                requests_per_minute=limits.requests_per_minute,
+                bytes_per_hour=limits.bytes_per_hour,
+            )
+        )
     return key
 
 
@@ -45,4 +60,5 @@ async def find_caller(catalog: Catalog, key: str) -> Caller | None:
     if row is None:
         return None
     name = row.label or f"key {row.key_id.hex[-8:]}"
-    return Caller(name, row.project_id, frozenset(Scope(scope) for scope in row.scopes))
+    limits = KeyLimits(row.requests_per_minute, row.bytes_per_hour)
+    return Caller(name, row.project_id, frozenset(Scope(scope) for scope in row.scopes), row.key_id, limits)

@@ -3,16 +3,18 @@
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Self
+from typing import Any, Self, cast
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
+from sqlalchemy.orm import QueryableAttribute, defer
 from sqlmodel import col
 
-from varanger.api.domain.media_state import Known, media_state
+from varanger.api.domain.media_state import Known, intake_of_frame, media_state
 from varanger.api.domain.shown_prediction import shown_prediction
 from varanger.common.catalog.database import WriteSession
 from varanger.common.catalog.tables import (
+    NO_FRAME,
     DeadLetterRow,
     Deployment,
     Media,
@@ -23,7 +25,12 @@ from varanger.common.catalog.tables import (
     Upload,
 )
 from varanger.common.clock import now
-from varanger.common.words import MediaState, Purpose
+from varanger.common.words import MediaState
+
+
+def frames_of(media: Media) -> list[int]:
+    """What is asked about separately: the sampled frames of a video, or the one still image."""
+    return media.frame_numbers or [NO_FRAME]
 
 
 @dataclass
@@ -52,7 +59,12 @@ class KnownMedia:
         )
         media = await session.scalars(select(Media).where(col(Media.media_id).in_(ids)))
         quarantined = await session.scalars(select(Quarantine).where(col(Quarantine.media_id).in_(ids)))
-        rows = await session.scalars(select(PredictionRow).where(col(PredictionRow.media_id).in_(ids)))
+        # Without the answers themselves: a video has one for each frame, and nobody here reads them.
+        rows = await session.scalars(
+            select(PredictionRow)
+            .where(col(PredictionRow.media_id).in_(ids))
+            .options(defer(cast("QueryableAttribute[Any]", PredictionRow.answer), raiseload=True))
+        )
         predictions: dict[UUID, dict[tuple[str, int], PredictionRow]] = defaultdict(dict)
         for row in rows:
             predictions[row.media_id][(row.release_id, row.frame_number)] = row
@@ -97,19 +109,16 @@ class KnownMedia:
         """Compute the media's state and shown answer again from its rows."""
         upload = self.uploads[media_id]
         rows = list(self.predictions[media_id].values())
-        intake = {row.state for row in rows if row.purpose == Purpose.INTAKE}
-        answered = any(row.state == "classified" and row.purpose != Purpose.SHADOW for row in rows)
         media = self.media.get(media_id)
+        held = self.quarantined.get(media_id)
         upload.state = media_state(
             Known(
                 unpacked=upload.state == MediaState.UNPACKED,
                 duplicate=upload.duplicate_of is not None,
                 stored=media is not None,
-                quarantined=media_id in self.quarantined,
+                quarantined=held is not None and held.released_at is None,
                 dead=media_id in self.dead,
-                intake_requested="requested" in intake,
-                intake_classified=answered,
-                intake_failed="failed" in intake,
+                intake=_intake(rows),
             )
         )
         upload.progress_at = now()
@@ -118,8 +127,15 @@ class KnownMedia:
 
     def _show(self, media: Media, rows: list[PredictionRow]) -> None:
         promoted = {row.release_id: self.promoted_at.get((media.project_id, row.release_id), "") for row in rows}
-        shown = shown_prediction(rows, promoted)
+        shown = shown_prediction(rows, promoted, frames_of(media))
         if isinstance(shown, PredictionRow):
             media.label, media.confidence = shown.label, shown.confidence
             media.route, media.release_id = shown.route, shown.release_id
         media.private = media.private or any(row.private for row in rows)
+
+
+def _intake(rows: list[PredictionRow]) -> frozenset[str]:
+    frames: dict[int, list[PredictionRow]] = defaultdict(list)
+    for row in rows:
+        frames[row.frame_number].append(row)
+    return frozenset(state for of_frame in frames.values() if (state := intake_of_frame(of_frame)) is not None)

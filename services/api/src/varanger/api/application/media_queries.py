@@ -47,11 +47,16 @@ class WholeFile:
     reviews: Sequence[Review]
     dead_letters: Sequence[DeadLetterRow]
     history: Sequence[MediaHistory]
+    entries: Sequence[UUID]
+    """Of an archive: the files that came out of it."""
 
 
 @dataclass(frozen=True)
 class Stats:
-    """Where the project's accepted files are (promise 2), and what was found in those that are media."""
+    """Where the project's accepted files are (promise 2), and what was found in those that are media.
+
+    An archive that was unpacked is none of them any more: its entries are.
+    """
 
     states: dict[MediaState, int]
     by_label: dict[str, int]
@@ -97,6 +102,7 @@ async def whole_file(catalog: Catalog, file: KnownFile) -> WholeFile:
             await media_rows.reviews(session, [media_id]),
             await media_rows.dead_letters(session, media_id),
             await media_rows.history(session, media_id),
+            await media_rows.entries(session, media_id),
         )
 
 

@@ -27,7 +27,7 @@ from varanger.common.catalog.tables import (
     Upload,
 )
 from varanger.common.clock import now
-from varanger.common.messages import Envelope, QcRoundRequested, ReleaseRegistered
+from varanger.common.messages import Envelope, Mend, QcRoundRequested, ReleaseRegistered
 from varanger.common.ports.bus import Bus
 from varanger.common.telemetry import metrics
 from varanger.common.words import JobKind, Lane, MediaState
@@ -83,6 +83,7 @@ async def _newest_ingested(catalog: Catalog, lane: Lane, since: datetime) -> dat
     Lanes are first in, first out: what was sent well before it lies in no queue any more, however long that is.
     """
     done = or_(
+        col(Upload.state) == MediaState.UNPACKED,
         exists().where(col(Media.media_id) == col(Upload.media_id)),
         exists().where(col(Quarantine.media_id) == col(Upload.media_id)),
     )
@@ -120,27 +121,29 @@ async def _all(
 
 async def _uploads(catalog: Catalog, lane: Lane, before: datetime) -> int:
     query = (
-        select(Upload, Deployment)
+        select(Upload, Deployment, Quarantine)
         .join(
             Deployment,
             (col(Deployment.project_id) == col(Upload.project_id))
             & (col(Deployment.deployment_id) == col(Upload.deployment_id)),
         )
+        .outerjoin(Quarantine, col(Quarantine.media_id) == col(Upload.media_id))
         .where(
             col(Upload.state) == MediaState.PENDING,
             col(Upload.lane) == lane,
             col(Upload.progress_at) < before,
             ~exists().where(col(Media.media_id) == col(Upload.media_id)),
-            ~exists().where(col(Quarantine.media_id) == col(Upload.media_id)),
         )
         .limit(CHUNK)
         .with_for_update(of=Upload, skip_locked=True)
     )
     async with catalog.writing() as session:
         rows = (await session.execute(query)).all()
-        for upload, deployment in rows:
+        for upload, deployment, held in rows:
             upload.progress_at = now()
-            _again(session, upload_fact(upload, deployment))
+            # Pending in spite of a quarantine row, it was released: with what the person said of it.
+            mend = None if held is None else Mend.model_validate(held.mend or {})
+            _again(session, upload_fact(upload, deployment, mend=mend))
         return len(rows)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from varanger.api import SERVICE
 from varanger.api.application.failed_answers import close_letters, lay_aside
 from varanger.api.application.known_media import KnownMedia
+from varanger.api.application.record_unpacked import record_unpacked
 from varanger.api.application.request_classification import request_intake
 from varanger.api.domain.clock_correction import CLOCK_CORRECTION, derive_time
 from varanger.api.domain.shown_prediction import Beats
@@ -18,9 +19,17 @@ from varanger.common.catalog.tables import NO_FRAME, Deployment, Media, Predicti
 from varanger.common.clock import now
 from varanger.common.consumer import Handler
 from varanger.common.errors import BadMessage
-from varanger.common.messages import Envelope, MediaClassified, MediaFailed, MediaQuarantined, MediaStored
+from varanger.common.messages import (
+    Envelope,
+    MediaClassified,
+    MediaFailed,
+    MediaQuarantined,
+    MediaStored,
+    MediaUnpacked,
+)
+from varanger.common.words import MediaState
 
-Fact = MediaStored | MediaQuarantined | MediaClassified | MediaFailed
+Fact = MediaStored | MediaQuarantined | MediaUnpacked | MediaClassified | MediaFailed
 
 
 def fact_recorder(catalog: Catalog) -> Handler:
@@ -35,7 +44,7 @@ def fact_recorder(catalog: Catalog) -> Handler:
             for envelope, fact in facts:
                 if fact.media_id not in known.uploads:
                     raise BadMessage(f"media_id: no upload {fact.media_id} is known")
-                _record(session, known, envelope, fact)
+                await _record(session, known, envelope, fact)
                 known.settle(fact.media_id)
             await _keep_letters(session, known, [fact for _, fact in facts])
         return ()
@@ -52,22 +61,24 @@ async def _keep_letters(session: WriteSession, known: KnownMedia, facts: Sequenc
             if row is not None and row.state == "failed" and media is not None:
                 await lay_aside(session, media, row)
     failed_before = known.with_letters & {fact.media_id for fact in facts if isinstance(fact, MediaClassified)}
-    answered = [(fact.media_id, fact.release_id) for fact in facts if isinstance(fact, MediaClassified)]
+    answered = [(fact.media_id, fact.release_id, _frame(fact)) for fact in facts if isinstance(fact, MediaClassified)]
     await close_letters(session, [one for one in answered if one[0] in failed_before])
 
 
 def _fact(envelope: Envelope) -> Fact:
-    if isinstance(envelope.payload, MediaStored | MediaQuarantined | MediaClassified | MediaFailed):
+    if isinstance(envelope.payload, Fact):
         return envelope.payload
     raise BadMessage(f"type: the recorder takes no {envelope.type}")
 
 
-def _record(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: Fact) -> None:
+async def _record(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: Fact) -> None:
     match fact:
         case MediaStored():
             _stored(session, known, envelope, fact)
         case MediaQuarantined():
             _quarantined(session, known, envelope, fact)
+        case MediaUnpacked():
+            await record_unpacked(session, known, envelope, fact)
         case MediaClassified():
             _classified(session, known, envelope, fact)
         case MediaFailed():
@@ -75,8 +86,11 @@ def _record(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
 
 
 def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaStored) -> None:
-    if fact.media_id in known.media:
+    upload = known.uploads[fact.media_id]
+    if fact.media_id in known.media or upload.state == MediaState.UNPACKED:
         return
+    if fact.deployment_id != upload.deployment_id:
+        return  # of an intake before a person gave the file another deployment: the one after is on its way
     media = Media(
         project_id=envelope.project_id,
         flags=list(fact.flags),
@@ -87,6 +101,8 @@ def _stored(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
     _derive_time(media, known.deployments[envelope.project_id, fact.deployment_id])
     session.add(media)
     known.media[fact.media_id] = media
+    if fact.media_id in known.quarantined:
+        upload.swept_at = None  # the quarantined copy is to be swept now, too
     remember(session, media.project_id, media.media_id, "stored", envelope.producer, name=media.name)
     release_id = known.projects[envelope.project_id].release_id
     if release_id is not None:
@@ -110,11 +126,21 @@ def _derive_time(media: Media, deployment: Deployment) -> None:
 
 
 def _quarantined(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: MediaQuarantined) -> None:
-    if fact.media_id in known.media or fact.media_id in known.quarantined:
+    upload = known.uploads[fact.media_id]
+    if fact.media_id in known.media or upload.state == MediaState.UNPACKED:
         return
-    row = Quarantine(project_id=envelope.project_id, **fact.model_dump(exclude={"intake_number"}))
-    session.add(row)
-    known.quarantined[fact.media_id] = row
+    if fact.intake_number < upload.intake_number:
+        return  # a person has sent it back since: the verdict on what they said is still to come
+    row = known.quarantined.get(fact.media_id)
+    if row is not None and row.released_at is None:
+        return
+    verdict = fact.model_dump(exclude={"intake_number"})
+    if row is None:
+        row = Quarantine(project_id=envelope.project_id, **verdict)
+        session.add(row)
+        known.quarantined[fact.media_id] = row
+    else:
+        row.sqlmodel_update(verdict | {"quarantined_at": now(), "released_at": None})
     remember(session, row.project_id, row.media_id, "quarantined", envelope.producer, reason=row.reason)
 
 
@@ -136,6 +162,7 @@ def _classified(session: WriteSession, known: KnownMedia, envelope: Envelope, fa
         release=fact.release_id,
         label=prediction.label,
         confidence=prediction.confidence,
+        **_of_frame(fact),
     )
 
 
@@ -145,11 +172,18 @@ def _failed(session: WriteSession, known: KnownMedia, envelope: Envelope, fact: 
         return  # asked for again (`requested`), it may fail again on whatever attempt
     row.state, row.attempt, row.reason = "failed", envelope.attempt, fact.reason
     row.producer, row.answered_at, row.progress_at = envelope.producer, now(), now()
-    remember(session, envelope.project_id, fact.media_id, "failed", envelope.producer, reason=fact.reason)
+    remember(
+        session, envelope.project_id, fact.media_id, "failed", envelope.producer, reason=fact.reason, **_of_frame(fact)
+    )
 
 
 def _frame(fact: MediaClassified | MediaFailed) -> int:
     return NO_FRAME if fact.frame_number is None else fact.frame_number
+
+
+def _of_frame(fact: MediaClassified | MediaFailed) -> dict[str, int]:
+    """For a line of history."""
+    return {} if fact.frame_number is None else {"frame_number": fact.frame_number}
 
 
 def _answer_row(

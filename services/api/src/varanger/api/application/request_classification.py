@@ -7,11 +7,12 @@ from sqlalchemy import exists, select
 from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
-from varanger.api.application.known_media import KnownMedia
+from varanger.api.application.known_media import KnownMedia, frames_of
 from varanger.common.catalog.database import Catalog, ReadSession, WriteSession
 from varanger.common.catalog.outbox import send
 from varanger.common.catalog.tables import NO_FRAME, Media, PredictionRow, Project, Upload
 from varanger.common.messages import ClassificationRequested, Envelope
+from varanger.common.view_keys import frame_view_key
 from varanger.common.words import Lane, Purpose
 
 CHUNK = 500
@@ -20,40 +21,42 @@ CHUNK = 500
 def request_intake(
     session: WriteSession, known: KnownMedia, media: Media, *, release_id: str, lane: str, traceparent: str | None
 ) -> None:
-    """Ask for the intake answer of one stored media, unless it was asked for or answered already."""
+    """Ask for the intake answer of one stored media, or of each frame of a video, where nobody has asked for it yet."""
     rows = known.predictions[media.media_id]
-    if any(row.purpose != Purpose.SHADOW for row in rows.values()):
-        return
-    if (release_id, NO_FRAME) in rows:
-        # It was asked in the shadow, and has answered or will: from now on that counts.
-        rows[release_id, NO_FRAME].purpose = Purpose.INTAKE
-        return
-    upload = known.uploads[media.media_id]
-    row = PredictionRow(
-        media_id=media.media_id,
-        release_id=release_id,
-        frame_number=NO_FRAME,
-        project_id=media.project_id,
-        purpose=Purpose.INTAKE,
-        state="requested",
-        lane=lane,
-        job_id=upload.job_id,
-    )
-    session.add(row)
-    known.predictions[media.media_id][(release_id, NO_FRAME)] = row
-    send(session, SERVICE, [command(media, row, traceparent)])
+    asked = {row.frame_number for row in rows.values() if row.purpose != Purpose.SHADOW}
+    for frame_number in frames_of(media):
+        if frame_number in asked:
+            continue
+        if (release_id, frame_number) in rows:
+            # It was asked in the shadow, and has answered or will: from now on that counts.
+            rows[release_id, frame_number].purpose = Purpose.INTAKE
+            continue
+        row = PredictionRow(
+            media_id=media.media_id,
+            release_id=release_id,
+            frame_number=frame_number,
+            project_id=media.project_id,
+            purpose=Purpose.INTAKE,
+            state="requested",
+            lane=lane,
+            job_id=known.uploads[media.media_id].job_id,
+        )
+        session.add(row)
+        rows[release_id, frame_number] = row
+        send(session, SERVICE, [command(media, row, traceparent)])
 
 
 def command(media: Media, row: PredictionRow, traceparent: str | None) -> Envelope:
     """The command that asks for a prediction row's answer."""
+    frame_number = None if row.frame_number == NO_FRAME else row.frame_number
     payload = ClassificationRequested(
         media_id=media.media_id,
         release_id=row.release_id,
         purpose=Purpose(row.purpose),
         key=media.key,
-        view_key=media.view_key,
+        view_key=media.view_key if frame_number is None else frame_view_key(media.view_key, frame_number),
         sha256=media.sha256,
-        frame_number=None if row.frame_number == NO_FRAME else row.frame_number,
+        frame_number=frame_number,
     )
     return Envelope.wrap(
         payload,

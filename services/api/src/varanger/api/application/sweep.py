@@ -3,7 +3,7 @@
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import delete, or_, select, update
+from sqlalchemy import and_, delete, or_, select, tuple_, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import Catalog
@@ -11,38 +11,54 @@ from varanger.common.catalog.tables import Inbox, Media, Quarantine, Upload
 from varanger.common.clock import now
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.telemetry import metrics
+from varanger.common.words import MediaState
 
 CHUNK = 200
 INBOX_KEPT_S = 7 * 86_400.0
 
 
 async def sweep_recorded(catalog: Catalog, objects: ObjectStore) -> bool:
-    """Remove incoming objects whose file is recorded as stored or quarantined; whether there may be more."""
+    """Remove incoming objects of what is recorded as stored, quarantined, unpacked or a duplicate; whether there may be
+    more. The copy in quarantine, too, of what was stored after all."""
     query = (
-        select(Upload)
+        select(Upload, Media, Quarantine)
         .outerjoin(Media, col(Media.media_id) == col(Upload.media_id))
         .outerjoin(Quarantine, col(Quarantine.media_id) == col(Upload.media_id))
         .where(
             col(Upload.swept_at).is_(None),
-            col(Upload.duplicate_of).is_(None),
-            or_(col(Media.media_id).is_not(None), col(Quarantine.media_id).is_not(None)),
+            or_(
+                col(Media.media_id).is_not(None),
+                col(Upload.duplicate_of).is_not(None),
+                col(Upload.state) == MediaState.UNPACKED,
+                # Sent back to ingest, it is read from the quarantine, which then holds its only bytes.
+                and_(col(Upload.state) == MediaState.QUARANTINED, col(Quarantine.key) != col(Upload.incoming_key)),
+            ),
         )
         .limit(CHUNK)
     )
     async with catalog.reading() as session:
-        found = (await session.scalars(query)).all()
-    for upload in found:
-        await objects.delete(upload.incoming_key)
-        metrics.SWEPT.labels("recorded").inc()
+        found = (await session.execute(query)).all()
+    for upload, media, held in found:
+        kept_twice = {held.key} if media is not None and held is not None else set()
+        for key in {upload.incoming_key} | kept_twice:
+            await objects.delete(key)
+            metrics.SWEPT.labels("recorded").inc()
     if found:
+        # Released meanwhile, it has another incoming key, which is still to be swept.
+        same = tuple_(col(Upload.media_id), col(Upload.incoming_key)).in_(
+            [(upload.media_id, upload.incoming_key) for upload, _, _ in found]
+        )
         async with catalog.writing() as session:
-            ids = [upload.media_id for upload in found]
-            await session.execute(update(Upload).where(col(Upload.media_id).in_(ids)).values(swept_at=now()))
+            await session.execute(update(Upload).where(same).values(swept_at=now()))
     return len(found) == CHUNK
 
 
 async def sweep_rowless(catalog: Catalog, objects: ObjectStore, after_s: float) -> int:
-    """Remove incoming objects older than `after_s` without an upload row: cut off before their commit."""
+    """Remove incoming objects older than `after_s` that no upload row needs; how many.
+
+    They were cut off before their commit, or written again by a late repeat, or left behind by a release from
+    quarantine, which goes on with the quarantine's copy.
+    """
     limit = now() - timedelta(seconds=after_s)
     removed = 0
     async for item in objects.list("incoming/"):
@@ -50,7 +66,7 @@ async def sweep_rowless(catalog: Catalog, objects: ObjectStore, after_s: float) 
             continue
         async with catalog.reading() as session:
             known = await session.get(Upload, _media_id(item.key)) if _media_id(item.key) else None
-        if known is None:
+        if known is None or known.swept_at is not None or known.incoming_key != item.key:
             await objects.delete(item.key)
             metrics.SWEPT.labels("no_row").inc()
             removed += 1

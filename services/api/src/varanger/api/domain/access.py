@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from dataclasses import dataclass
 from enum import StrEnum
+from uuid import UUID
 
 EVERY_PROJECT = "*"
 PREFIX = "vgr_"
@@ -32,6 +33,27 @@ def is_withheld(*, private: bool, answered: bool) -> bool:
 
 
 @dataclass(frozen=True)
+class KeyLimits:
+    """How much one key may ask of one gateway. None: what the settings say for all keys; 0: without limit."""
+
+    requests_per_minute: int | None = None
+    bytes_per_hour: int | None = None
+    """Of request bodies."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for a negative limit."""
+        for name, limit in (
+            ("requests_per_minute", self.requests_per_minute),
+            ("bytes_per_hour", self.bytes_per_hour),
+        ):
+            if limit is not None and limit < 0:
+                raise ValueError(f"{name} is {limit}: give a number above 0, or 0 for no limit")
+
+
+NO_OWN_LIMITS = KeyLimits()
+
+
+@dataclass(frozen=True)
 class Caller:
     """Somebody whose key was checked."""
 
@@ -39,6 +61,9 @@ class Caller:
     project_id: str
     """`*`: every project."""
     scopes: frozenset[Scope]
+    key_id: UUID | None = None
+    """None: somebody who needed no key."""
+    limits: KeyLimits = NO_OWN_LIMITS
 
     def reaches(self, project_id: str) -> bool:
         """Whether the key is for this project."""

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from varanger.api import __version__
+from varanger.api.domain.access import KeyLimits
 from varanger.api.gateway import intake, openapi, pages
 from varanger.api.gateway.bodies import Bodies
 from varanger.api.gateway.context import Gateway
@@ -18,11 +19,15 @@ from varanger.api.gateway.endpoints import (
     media,
     projects,
     qc,
+    quarantine,
     releases,
     reviews,
     training,
+    upload_by_digest,
     upload_form,
 )
+from varanger.api.gateway.idempotency import Repeats, install_replay
+from varanger.api.gateway.limits import Limits, Metered
 from varanger.api.gateway.problems import install_problem_handlers
 from varanger.common.catalog import Catalog
 from varanger.common.ports.bus import Bus
@@ -34,7 +39,9 @@ ROUTERS = (
     projects.router,
     deployments.router,
     upload_form.router,
+    upload_by_digest.router,
     media.router,
+    quarantine.router,
     reviews.router,
     qc.router,
     training.router,
@@ -72,6 +79,7 @@ def create_app(
     ready.started = True
     app.state.gateway = Gateway(settings, catalog, objects, bus, progress, ready, local_reader, spool_folder)
     app.state.backlog = intake.Backlog()
+    app.state.limits = Limits(KeyLimits(settings.requests_per_minute, settings.bytes_per_hour))
     return app
 
 
@@ -81,9 +89,13 @@ def openapi_document() -> dict[str, Any]:
 
 
 def _routes() -> FastAPI:
+    # The last added meets a request first.
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_middleware(Repeats, streams=intake.streams)
+    app.add_middleware(Metered)
     app.add_middleware(Bodies, streams=intake.streams)
     install_problem_handlers(app)
+    install_replay(app)
     for router in ROUTERS:
         app.include_router(router)
     pages.install_static(app)

@@ -110,12 +110,16 @@ class WholeMedia(MediaOut):
     predictions: list[PredictionOut]
     reviews: list[ReviewOut]
     faults: list[Fault]
+    entries: list[UUID]
+    """Of an archive: the files that came out of it."""
+    frame_numbers: list[int]
+    """Of a video: the frames that were looked at, each with a prediction of its own."""
     exif_data: dict[str, Any]
     history: list[HistoryLine]
 
 
 class StatsOut(BaseModel):
-    """`received` = `media` + `duplicate` + `quarantined` + `failed` + `pending`."""
+    """`received` = `media` + `duplicate` + `quarantined` + `failed` + `pending`; an unpacked archive is its entries."""
 
     received: int
     media: int
@@ -184,6 +188,8 @@ def whole_media(whole: WholeFile) -> WholeMedia:
         predictions=[_prediction_out(row) for row in whole.predictions],
         reviews=[review_out(row) for row in whole.reviews],
         faults=faults,
+        entries=list(whole.entries),
+        frame_numbers=[] if whole.file.media is None else whole.file.media.frame_numbers,
         exif_data={} if whole.file.media is None else whole.file.media.exif_data,
         history=[_line(row) for row in whole.history],
     )

@@ -4,27 +4,20 @@ FastAPI's own forms read the whole body before anything of ours runs; here nothi
 and reading stops at the first byte too many.
 """
 
-import asyncio
-import hashlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
-WRITE_AT_BYTES = 1 << 20
-"""What is gathered before it is hashed and written, off the event loop, in one go."""
+from varanger.api.gateway.spool import Spool, SpooledFile, TooLarge
+
 FIELD_BYTES = 1 << 12
 
 
 class MalformedForm(Exception):
     """Not a form we can read; the text names what is wrong with it."""
-
-
-class FormTooLarge(Exception):
-    """More than a limit allows; the text names the limit."""
 
 
 @dataclass(frozen=True)
@@ -34,16 +27,6 @@ class FormLimits:
     file_bytes: int
     body_bytes: int
     parts: int = 1000
-
-
-@dataclass(frozen=True)
-class SpooledFile:
-    """One file of the form, on disk."""
-
-    filename: str
-    path: Path
-    sha256: str
-    bytes: int
 
 
 @dataclass
@@ -72,7 +55,7 @@ async def spool_form(
 
     Raises:
         MalformedForm: no boundary, broken syntax, an unknown field, no file, or the end is missing.
-        FormTooLarge: a limit was passed; nothing more was read.
+        TooLarge: a limit was passed; nothing more was read.
     """
     reader = _FormReader(_boundary(content_type), folder, limits, file_field, on_field)
     received = 0
@@ -80,11 +63,11 @@ async def spool_form(
         async for chunk in chunks:
             received += len(chunk)
             if received > limits.body_bytes:
-                raise FormTooLarge(f"the body is larger than {limits.body_bytes} bytes; send fewer files at once")
+                raise TooLarge(f"the body is larger than {limits.body_bytes} bytes; send fewer files at once")
             await reader.feed(chunk)
         return reader.finish()
     finally:
-        reader.close()
+        await reader.close()
 
 
 def _boundary(content_type: str | None) -> bytes:
@@ -111,7 +94,7 @@ class _FormReader:
         self._header_name = b""
         self._header_value = b""
         self._headers: dict[bytes, bytes] = {}
-        self._part: _Spool | _Field | None = None
+        self._part: Spool | _Field | None = None
         try:
             self._parser = MultipartParser(
                 boundary,
@@ -128,7 +111,7 @@ class _FormReader:
             )
         except FormParserError as error:
             raise MalformedForm(str(error)) from error
-        self._spools: list[_Spool] = []
+        self._spools: list[Spool] = []
 
     async def feed(self, chunk: bytes) -> None:
         try:
@@ -136,8 +119,7 @@ class _FormReader:
         except FormParserError as error:
             raise MalformedForm(f"the multipart body cannot be read: {error}") from error
         for spool in self._spools:
-            if spool.wants_writing:
-                await asyncio.to_thread(spool.write)
+            await spool.advance()
         done = [spool for spool in self._spools if spool.complete]
         self._form.files.extend(spool.result() for spool in done)
         self._spools = [spool for spool in self._spools if not spool.complete]
@@ -149,14 +131,14 @@ class _FormReader:
             raise MalformedForm(f"the form has no file; send each as a part named {self._file_field!r} with a filename")
         return self._form
 
-    def close(self) -> None:
+    async def close(self) -> None:
         for spool in self._spools:
-            spool.close()
+            await spool.close()
 
     def _part_begin(self) -> None:
         self._parts += 1
         if self._parts > self._limits.parts:
-            raise FormTooLarge(f"the form has more than {self._limits.parts} parts; send fewer files at once")
+            raise TooLarge(f"the form has more than {self._limits.parts} parts; send fewer files at once")
         self._headers = {}
 
     def _header_field(self, data: bytes, start: int, end: int) -> None:
@@ -183,7 +165,7 @@ class _FormReader:
         if name != self._file_field:
             raise MalformedForm(f"part {self._parts} is a file named {name!r}; files are sent as {self._file_field!r}")
         filename = options[b"filename"].decode("utf-8", "replace")
-        spool = _Spool(filename, self._folder / f"{self._parts:04d}", self._limits.file_bytes)
+        spool = Spool(filename, self._folder / f"{self._parts:04d}", self._limits.file_bytes)
         self._spools.append(spool)
         self._part = spool
 
@@ -192,7 +174,7 @@ class _FormReader:
             self._part.add(data[start:end])
 
     def _part_end(self) -> None:
-        if isinstance(self._part, _Spool):
+        if isinstance(self._part, Spool):
             self._part.end()
         elif self._part is not None:
             text = self._part.text()
@@ -214,56 +196,10 @@ class _Field:
     def add(self, data: bytes) -> None:
         self._value += data
         if len(self._value) > FIELD_BYTES:
-            raise FormTooLarge(f"the field {self.name!r} is longer than {FIELD_BYTES} bytes")
+            raise TooLarge(f"the field {self.name!r} is longer than {FIELD_BYTES} bytes")
 
     def text(self) -> str:
         try:
             return self._value.decode()
         except UnicodeDecodeError as error:
             raise MalformedForm(f"the field {self.name!r} is not UTF-8") from error
-
-
-class _Spool:
-    """One file on its way to the disk. `add` and `end` are called on the loop, `write` on a thread, never at once."""
-
-    def __init__(self, filename: str, path: Path, limit: int) -> None:
-        self._filename = filename
-        self._path = path
-        self._limit = limit
-        self._waiting = bytearray()
-        self._hash = hashlib.sha256()
-        self._bytes = 0
-        self._ended = False
-        self._file: IO[bytes] | None = None
-        self.complete = False
-
-    def add(self, data: bytes) -> None:
-        self._bytes += len(data)
-        if self._bytes > self._limit:
-            raise FormTooLarge(f"{self._filename!r} is larger than {self._limit} bytes, the limit for one file")
-        self._waiting += data
-
-    def end(self) -> None:
-        self._ended = True
-
-    @property
-    def wants_writing(self) -> bool:
-        return self._ended or len(self._waiting) >= WRITE_AT_BYTES
-
-    def write(self) -> None:
-        if self._file is None:
-            self._file = self._path.open("wb")
-        self._hash.update(self._waiting)
-        self._file.write(self._waiting)
-        self._waiting.clear()
-        if self._ended:
-            self._file.close()
-            self.complete = True
-
-    def result(self) -> SpooledFile:
-        return SpooledFile(self._filename, self._path, self._hash.hexdigest(), self._bytes)
-
-    def close(self) -> None:
-        """Let go of a file that was never finished."""
-        if self._file is not None:
-            self._file.close()

@@ -6,6 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
 from varanger.api import __version__
+from varanger.api.gateway.idempotency import KEY_PATTERN
 from varanger.api.gateway.problems import PROBLEM_JSON
 
 DESCRIPTION = """Camera-trap images from the field to a quality-checked dataset.
@@ -36,6 +37,16 @@ _PROBLEM = {
 _ANSWER = {"content": {PROBLEM_JSON: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
 
 
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "1 to 255 visible ASCII characters. The same request under the same key is carried out once and "
+    "answered the same again, with `Idempotent-Replayed: true`; 409 while it is in progress, 422 for another request",
+    "schema": {"type": "string", "pattern": KEY_PATTERN},
+}
+
+
 def describe(app: FastAPI) -> dict[str, Any]:
     """The document of this app."""
     document = get_openapi(title=app.title, version=__version__, description=DESCRIPTION, routes=app.routes)
@@ -46,8 +57,10 @@ def describe(app: FastAPI) -> dict[str, Any]:
     schemas["Problem"] = _PROBLEM
     components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
     for operations in document["paths"].values():
-        for operation in operations.values():
+        for method, operation in operations.items():
             _complete(operation)
+            if method == "post":
+                operation.setdefault("parameters", []).append(_IDEMPOTENCY_KEY)
     return document
 
 

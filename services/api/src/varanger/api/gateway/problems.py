@@ -57,16 +57,31 @@ def unavailable(error: DependencyDown) -> Problem:
     )
 
 
+def as_problem(error: Problem | HTTPException | DependencyDown) -> Problem:
+    """What middleware, which no handler below stands around, answers to these."""
+    match error:
+        case DependencyDown():
+            return unavailable(error)
+        case HTTPException():
+            return Problem(error.status_code, error.detail, headers=error.headers)
+    return error
+
+
 def invalid(errors: list[dict[str, Any]]) -> Problem:
     """422 from pydantic's errors: `errors[{field, problem}]`, and all of it as one sentence."""
     named = [
         {
-            "field": ".".join(str(part) for part in error["loc"] if part not in ("body", "query", "path")) or "body",
+            "field": ".".join(str(part) for part in _within(error["loc"])) or "body",
             "problem": error["msg"].removeprefix("Value error, "),
         }
         for error in errors
     ]
     return Problem(422, "; ".join(f"{each['field']}: {each['problem']}" for each in named), errors=named)
+
+
+def _within(place: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Where in the body or the query it is: the first part alone says which of them; a field may be called `path`."""
+    return place[1:] if place[:1] in {("body",), ("query",), ("path",)} else place
 
 
 def install_problem_handlers(app: FastAPI) -> None:
@@ -82,7 +97,7 @@ def install_problem_handlers(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     async def _http(request: Request, error: HTTPException) -> Response:
-        return Problem(error.status_code, error.detail, headers=error.headers).to_response(request.url.path)
+        return as_problem(error).to_response(request.url.path)
 
     @app.exception_handler(DependencyDown)
     async def _dependency(request: Request, error: DependencyDown) -> Response:

@@ -20,6 +20,7 @@ from fastapi import Depends, Request
 from varanger.api.application.keys import find_caller
 from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope
 from varanger.api.gateway.context import Gateway
+from varanger.api.gateway.limits import Limits
 from varanger.api.gateway.problems import Problem
 
 LOCAL_READER = Caller("local reader", EVERY_PROJECT, frozenset({Scope.READ}))
@@ -39,10 +40,23 @@ GatewayDep = Annotated[Gateway, Depends(get_gateway)]
 async def get_caller(request: Request, gateway: GatewayDep) -> Caller:
     """Who is asking.
 
+    Whoever asks first finds out and is counted; the middleware around the endpoints asks too (`idempotency.py`).
+
     Raises:
-        Problem: 401 without a key, or with one that does not exist.
+        Problem: 401 without a key, or with one that does not exist; 429 for one that asked for too much.
         DependencyDown: the catalog does not answer.
     """
+    known: Caller | None = getattr(request.state, "caller", None)
+    if known is not None:
+        return known
+    caller = await _find_caller(request, gateway)
+    limits: Limits = request.app.state.limits
+    limits.admit(caller, request.scope)
+    request.state.caller = caller
+    return caller
+
+
+async def _find_caller(request: Request, gateway: Gateway) -> Caller:
     looking = request.method in _LOOKING
     key = _given_key(request.headers.get("authorization"), looking=looking)
     if key is None:

@@ -96,13 +96,13 @@ class ClassifyMedia:
 
     async def _read(self, manifest: ReleaseManifest, request: ClassificationRequested) -> PreparedImage:
         with metrics.STAGE_SECONDS.labels("inference.fetch").time():
-            data = await self._objects.get(request.view_key if manifest.image == "view" else request.key)
+            data = await self._objects.get(request.key if _wants_original(manifest, request) else request.view_key)
         loop = asyncio.get_running_loop()
         with metrics.STAGE_SECONDS.labels("inference.decode").time():
             return await loop.run_in_executor(self._pool, self._decode, manifest, request, data)
 
     def _decode(self, manifest: ReleaseManifest, request: ClassificationRequested, data: bytes) -> PreparedImage:
-        if manifest.image == "original" and hashlib.sha256(data).hexdigest() != request.sha256:
+        if _wants_original(manifest, request) and hashlib.sha256(data).hexdigest() != request.sha256:
             raise StoreFault(f"{request.key}: these bytes are not the ones recorded")
         return prepare_image(data, sides(manifest), max_pixels=self._max_pixels)
 
@@ -111,6 +111,11 @@ def _request(envelope: Envelope) -> ClassificationRequested:
     if not isinstance(envelope.payload, ClassificationRequested):
         raise BadMessage(f"type: inference takes {ClassificationRequested.TYPE}, not {envelope.type}")
     return envelope.payload
+
+
+def _wants_original(manifest: ReleaseManifest, request: ClassificationRequested) -> bool:
+    """The original of a video is no image: its frames are there as views alone."""
+    return manifest.image == "original" and request.frame_number is None
 
 
 def _raise_first_fault(outcomes: Sequence[PreparedImage | BaseException]) -> None:
@@ -130,6 +135,8 @@ def _fact(request: ClassificationRequested, outcome: Prediction | UndecodableIma
             frame_number=request.frame_number,
             reason=f"undecodable: {outcome}",
         )
+    if request.frame_number is not None:
+        outcome = outcome.model_copy(update={"image_seen": "view"})
     return MediaClassified(
         media_id=request.media_id,
         release_id=request.release_id,

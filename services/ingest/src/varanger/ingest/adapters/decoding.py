@@ -7,6 +7,7 @@ again, and the queue's delivery limit ends what crashes every time.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import simplejpeg
@@ -14,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from varanger.ingest.domain.file_types import JPEG, FileType
-from varanger.ingest.domain.verdict import ImageUnreadable, decoding_failed
-from varanger.ingest.domain.view import QUALITY, View, fit
+from varanger.ingest.domain.verdict import ImageUnreadable, QuarantineReason, decoding_failed
+from varanger.ingest.domain.view import QUALITY, View, enough_can_be_seen, fit
 
 Image.MAX_IMAGE_PIXELS = None
 # Ours is checked against the header before anything is decoded; Pillow's own limit would warn at half of it.
@@ -49,29 +50,67 @@ def decode_view(path: Path, file_type: FileType, *, orientation: int = 1) -> Vie
     """Decode the whole image and make its view, turned upright by EXIF `orientation`.
 
     Raises:
-        ImageUnreadable: the decoder did not reach the image's end.
+        ImageUnreadable: the decoder did not reach the image's end, and of a JPEG not enough to be worth showing.
     """
     with _open(path, file_type) as header:
         (width, height), mode = header.size, header.mode
-    pixels, damaged = _decode(path, file_type, fit(width, height), mode)
-    image = Image.fromarray(pixels)
+    decoded = _decode(path, file_type, fit(width, height), mode)
+    image = Image.fromarray(decoded.pixels)
     if image.size != fit(width, height):
         image = image.resize(fit(width, height), Image.Resampling.BILINEAR)
     if orientation in _UPRIGHT:
         image = image.transpose(_UPRIGHT[orientation])
     data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=QUALITY, colorsubsampling="420")
-    return View(data, width, height, damaged)
+    return View(data, width, height, decoded.damaged, decoded.truncated)
 
 
-def _decode(path: Path, file_type: FileType, size: tuple[int, int], mode: str) -> tuple[Pixels, bool]:
-    """Pixels at the view's `size` (width, height) or a little above, and whether the strict decoder complained."""
+class _Decoded(NamedTuple):
+    pixels: Pixels
+    """At the view's size or a little above."""
+    damaged: bool = False
+    truncated: bool = False
+
+
+def _decode(path: Path, file_type: FileType, size: tuple[int, int], mode: str) -> _Decoded:
+    """The image at `size` (width, height) or a little above, and what was wrong with it."""
     if file_type is not JPEG or mode == "CMYK":  # libjpeg-turbo does not turn CMYK into RGB
-        return _decode_with_pillow(path, file_type, size), False
+        return _Decoded(_decode_with_pillow(path, file_type, size))
+    data = path.read_bytes()
     try:
-        return simplejpeg.decode_jpeg(path.read_bytes(), "RGB", min_width=size[0], min_height=size[1]), False
+        return _Decoded(simplejpeg.decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1]))
     except ValueError:
         # It stops at the first oddity, harmless ones too. Pillow tells the harmless from the broken.
-        return _decode_with_pillow(path, file_type, size), True
+        try:
+            return _Decoded(_decode_with_pillow(path, file_type, size), damaged=True)
+        except ImageUnreadable as error:
+            return _Decoded(_decode_what_is_there(data, size, error), truncated=True)
+
+
+def _decode_what_is_there(data: bytes, size: tuple[int, int], refused: ImageUnreadable) -> Pixels:
+    """The pixels of a JPEG that ends too soon.
+
+    Raises:
+        ImageUnreadable: `refused`, where it is broken in another way or there is too little to see.
+    """
+    if refused.verdict.reason is not QuarantineReason.TRUNCATED_IMAGE:
+        raise refused
+    try:
+        pixels: Pixels = simplejpeg.decode_jpeg(data, "RGB", min_width=size[0], min_height=size[1], strict=False)
+    except ValueError:
+        raise refused from None
+    if not enough_can_be_seen(_rows_seen(pixels), len(pixels)):
+        raise refused
+    return pixels
+
+
+def _rows_seen(pixels: Pixels) -> int:
+    """Whole rows above the grey that libjpeg fills in when the data ends (`insufficient_data` in its jdhuff.c).
+
+    Data end in the middle of a row of blocks, so that its right end tells whether it is whole.
+    """
+    right_end = pixels[:, -max(1, pixels.shape[1] // 16) :]
+    filled = (right_end == pixels[-1, -1]).all(axis=(1, 2))
+    return 0 if filled.all() else len(pixels) - int(np.argmin(filled[::-1]))
 
 
 def _decode_with_pillow(path: Path, file_type: FileType, size: tuple[int, int]) -> Pixels:

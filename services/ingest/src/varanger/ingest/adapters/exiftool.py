@@ -1,4 +1,4 @@
-"""The metadata reader of choice: ExifTool, kept running. Only it reads Reconyx maker notes.
+"""The metadata reader of choice: ExifTool, kept running. Nothing else reads so many cameras' tags.
 
 Each process answers one file at a time over its pipes (`-stay_open`, https://exiftool.org/exiftool_pod.html), so there
 is one per decoding thread. A process that dies or does not answer in time is replaced; its file alone is given up.
@@ -15,7 +15,9 @@ from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
+from varanger.ingest.adapters.reconyx_notes import complete
 from varanger.ingest.domain.metadata import RawTags
 from varanger.ingest.ports import MetadataUnread
 
@@ -62,7 +64,7 @@ class ExifToolReader:
             raise
         finally:
             self._idle.put(process)
-        return _parse(answer)
+        return complete(_parse(answer), path)
 
     def close(self) -> None:
         """End every process; waits for those that are answering."""
@@ -128,7 +130,7 @@ def _read_until(source: int, mark: bytes, within_s: float) -> bytes:
     return bytes(answer.removesuffix(mark))
 
 
-def _parse(answer: bytes) -> RawTags:
+def _parse(answer: bytes) -> dict[str, Any]:
     """The one file's tags. Numbers with a point stay exact, so that a model `4.10` does not become `4.1`."""
     if not answer.strip():
         return {}

@@ -5,10 +5,13 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+from varanger.common.messages import MediaMetadata
 from varanger.common.settings import Settings
 from varanger.ingest.adapters import open_metadata_reader
 from varanger.ingest.application.examine import Examined, Examiner
+from varanger.ingest.domain.archive import Archive
 from varanger.ingest.domain.verdict import Quarantine
+from varanger.ingest.domain.video import Video
 
 
 def inspect_file(path: Path) -> dict[str, Any]:
@@ -20,11 +23,13 @@ def inspect_file(path: Path) -> dict[str, Any]:
 def inspect_files(paths: Iterable[Path], *, settings: Settings | None = None) -> Iterator[dict[str, Any]]:
     """One dictionary per file, in order, through the same code as ingest.
 
-    `verdict` is `media` or `quarantined`, or `unreadable` where the disk gave no bytes; `captured_at` is the camera's
-    own time without a zone, ISO 8601; what the file does not say is None.
+    `verdict` is `media`, `archive` (a zip of so many `entries`, each of which ingest takes as a file of its own) or
+    `quarantined`, or `unreadable` where the disk gave no bytes; `captured_at` is the camera's own time without a zone,
+    ISO 8601; what the file does not say is None. What it says of itself has the names and units of `MediaMetadata`,
+    all of it but `exif_data`.
     """
     settings = settings or Settings()
-    with closing(Examiner(open_metadata_reader(), max_pixels=settings.max_pixels)) as examiner:
+    with closing(Examiner(open_metadata_reader(), settings)) as examiner:
         for path in paths:
             try:
                 yield _describe(path, examiner.examine(path, path.name))
@@ -32,9 +37,11 @@ def inspect_files(paths: Iterable[Path], *, settings: Settings | None = None) ->
                 yield _unreadable(path, error)
 
 
+_SAID = tuple(name for name in MediaMetadata.model_fields if name not in ("exif_data", "reader"))
 _FIELDS = (
-    *("file", "sha256", "bytes", "media_type", "width", "height", "captured_at", "make", "model", "serial_number"),
-    *("capture_method", "verdict", "reason", "detail", "flags", "reader"),
+    *("file", "sha256", "bytes", "media_type", "width", "height", *_SAID),
+    *("duration_s", "frame_rate", "frame_numbers", "entries"),
+    *("verdict", "reason", "detail", "flags", "reader"),
 )
 
 
@@ -45,8 +52,9 @@ def _unreadable(path: Path, error: OSError) -> dict[str, Any]:
 
 
 def _describe(path: Path, found: Examined) -> dict[str, Any]:
-    metadata = found.metadata
     refusal = found.outcome if isinstance(found.outcome, Quarantine) else None
+    video = found.outcome if isinstance(found.outcome, Video) else None
+    archive = found.outcome if isinstance(found.outcome, Archive) else None
     return {
         "file": str(path),
         "sha256": found.sha256,
@@ -54,14 +62,14 @@ def _describe(path: Path, found: Examined) -> dict[str, Any]:
         "media_type": found.file_type.media_type,
         "width": found.width,
         "height": found.height,
-        "captured_at": metadata.captured_at and metadata.captured_at.isoformat(),
-        "make": metadata.make,
-        "model": metadata.model,
-        "serial_number": metadata.serial_number,
-        "capture_method": metadata.capture_method and str(metadata.capture_method),
-        "verdict": "quarantined" if refusal else "media",
+        **found.metadata.model_dump(mode="json", include=set(_SAID)),
+        "duration_s": video and video.duration_s,
+        "frame_rate": video and video.frame_rate,
+        "frame_numbers": video and [frame.number for frame in video.frames],
+        "entries": archive and len(archive.entries),
+        "verdict": "quarantined" if refusal else "archive" if archive else "media",
         "reason": refusal and str(refusal.reason),
         "detail": refusal and refusal.detail,
         "flags": [str(flag) for flag in found.flags],
-        "reader": metadata.reader,
+        "reader": found.metadata.reader,
     }

@@ -55,6 +55,7 @@ GZIP = FileType("gzip", Kind.ARCHIVE, "application/gzip", ("gz", "tgz"))
 BZIP2 = FileType("bzip2", Kind.ARCHIVE, "application/x-bzip2", ("bz2",))
 XZ = FileType("xz", Kind.ARCHIVE, "application/x-xz", ("xz",))
 TAR = FileType("tar", Kind.ARCHIVE, "application/x-tar", ("tar",))
+OFFICE = FileType("a document or program that is a zip inside", Kind.OTHER, "application/octet-stream", ("docx",))
 PDF = FileType("PDF", Kind.OTHER, "application/pdf", ("pdf",))
 EXECUTABLE = FileType("program", Kind.OTHER, "application/x-executable", ("exe",))
 TEXT = FileType("text", Kind.OTHER, "text/plain", ("txt",))
@@ -78,8 +79,12 @@ _MAGIC: tuple[tuple[int, bytes, FileType], ...] = (
     (0, b"\x00\x00\x01\xba", MPEG),
     (0, b"\x00\x00\x01\xb3", MPEG),
     (0, b"FLV\x01", FLV),
+    (30, b"[Content_Types].xml", OFFICE),
+    (30, b"mimetype", OFFICE),
+    (30, b"META-INF/", OFFICE),
     (0, b"PK\x03\x04", ZIP),
     (0, b"PK\x05\x06", ZIP),
+    (0, b"PK\x06\x06", ZIP),
     (0, b"7z\xbc\xaf\x27\x1c", SEVEN_ZIP),
     (0, b"Rar!\x1a\x07", RAR),
     (0, b"\x1f\x8b", GZIP),
@@ -137,21 +142,27 @@ def _is_text(head: bytes) -> bool:
     return True
 
 
-def refuse_type(file_type: FileType) -> Quarantine | None:
-    """The verdict for a type that cannot be media; None for an image we decode."""
+def refuse_type(file_type: FileType, *, inside_archive: bool = False) -> Quarantine | None:
+    """The verdict for a type that cannot be media; None for images and videos we decode, and for zips."""
     match file_type.kind:
-        case Kind.IMAGE:
+        case Kind.IMAGE | Kind.VIDEO:
             return None
         case Kind.OTHER_IMAGE:
             return Quarantine(QuarantineReason.UNSUPPORTED_IMAGE, f"{file_type.name} images are not decoded here")
-        case Kind.VIDEO:
-            return Quarantine(QuarantineReason.UNSUPPORTED_VIDEO, f"{file_type.name} videos are not taken apart yet")
         case Kind.ARCHIVE:
-            return Quarantine(QuarantineReason.UNSUPPORTED_ARCHIVE, f"{file_type.name} archives are not unpacked yet")
+            return _refuse_archive(file_type, inside_archive=inside_archive)
         case Kind.OTHER:
-            return Quarantine(QuarantineReason.WRONG_TYPE, f"the file is {file_type.name}, not an image")
+            return Quarantine(QuarantineReason.WRONG_TYPE, f"the file is {file_type.name}, neither image nor video")
         case Kind.UNKNOWN:
             return Quarantine(QuarantineReason.NOT_AN_IMAGE, "the file begins like no image, video or archive we know")
+
+
+def _refuse_archive(file_type: FileType, *, inside_archive: bool) -> Quarantine | None:
+    if file_type is ZIP and not inside_archive:
+        return None
+    nested = "an archive inside an archive is not opened: send it by itself"
+    foreign = f"{file_type.name} archives are not unpacked here: send a zip"
+    return Quarantine(QuarantineReason.UNSUPPORTED_ARCHIVE, nested if inside_archive else foreign)
 
 
 def name_contradicts(original_name: str, file_type: FileType) -> bool:

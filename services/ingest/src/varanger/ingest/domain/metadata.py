@@ -1,35 +1,44 @@
 """From a file's raw tags to what it says of itself. Absent means the file does not say; nothing is guessed.
 
 Raw tags are named as ExifTool's family 1 does, with numeric values: `IFD0:Make`, `ExifIFD:DateTimeOriginal`,
-`Reconyx:TriggerMode`.
+`Reconyx:TriggerMode`. Make and model are reported as they stand, also where a Cuddeback has them the wrong way round
+and where a Browning calls itself Prometheus: a season's camera is the deployment's to say.
 """
 
-import math
-import re
-from collections.abc import Mapping
-from datetime import datetime
-from decimal import Decimal
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
 from varanger.common.messages import MediaMetadata
 from varanger.common.words import CaptureMethod
+from varanger.ingest.domain.capture_time import capture_time
+from varanger.ingest.domain.exif_data import exif_data
+from varanger.ingest.domain.position import position
+from varanger.ingest.domain.tag_values import number, pair, positive, switch, text, whole
 
 RawTags = Mapping[str, Any]
+_Meaning = TypeVar("_Meaning")
 
-_SERIAL_NUMBER = ("Reconyx:SerialNumber", "ExifIFD:SerialNumber", "IFD0:CameraSerialNumber")
+_MAKE = ("IFD0:Make", "XMP-tiff:Make", "Keys:Make", "UserData:Make", "ItemList:Make", "QuickTime:Make", "RIFF:Make")
+_MODEL = tuple(tag.replace(":Make", ":Model") for tag in _MAKE)
+_SERIAL_NUMBER = (
+    *("Reconyx:SerialNumber", "ExifIFD:SerialNumber", "IFD0:SerialNumber", "IFD0:CameraSerialNumber"),
+    *("XMP-aux:SerialNumber", "XMP-exifEX:SerialNumber", "Keys:SerialNumber", "UserData:SerialNumber"),
+)
+_TEMPERATURE = ("Reconyx:AmbientTemperature", "ExifIFD:AmbientTemperature")
+_INFRARED = ("Reconyx:InfraredIlluminator", "Reconyx:Illumination", "Reconyx:Flash")
+"""HyperFire; UltraFire; HyperFire 2 and later, whose only flash it is."""
+_EXPOSURE_TIME = ("ExifIFD:ExposureTime", "IFD0:ExposureTime", "XMP-exif:ExposureTime")
+_F_NUMBER = ("ExifIFD:FNumber", "IFD0:FNumber", "XMP-exif:FNumber")
+_ISO = ("ExifIFD:ISO", "IFD0:ISO", "XMP-exif:ISO")
 _TRIGGERS = {
     "T": CaptureMethod.TIME_LAPSE,
     "M": CaptureMethod.ACTIVITY_DETECTION,
     "E": CaptureMethod.ACTIVITY_DETECTION,
 }
-"""Reconyx `TriggerMode`: time lapse, motion, external sensor. `C` (code entered) and `P` (by hand) are neither."""
+"""Reconyx `TriggerMode`: time lapse, motion, external sensor. Code entered, by hand, cell status are neither."""
 
-_DATE = re.compile(r"\s*(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?!\d)")
-_YEARS = range(1900, 2200)
-
-_LEFT_OUT_GROUPS = frozenset({"SourceFile", "System", "File", "ExifTool", "Composite", "ICC-header", "ICC_Profile"})
-_LONGEST_VALUE = 500
-_MOST_TAGS = 300
+_MOST_VOLTS = 100
+"""No camera trap runs on more: above, the number is millivolts, as ExifTool reports a HyperFire 2's."""
 
 
 def read_metadata(tags: RawTags, reader: str) -> MediaMetadata:
@@ -39,13 +48,31 @@ def read_metadata(tags: RawTags, reader: str) -> MediaMetadata:
         tags: raw tags, see above; may be empty.
         reader: which reader answered, and what it cannot read.
     """
+    taken = capture_time(tags)
+    sequence_number, sequence_length = pair(tags.get("Reconyx:Sequence"))
+    latitude, longitude = position(tags)
     return MediaMetadata(
-        captured_at=_captured_at(tags),
-        make=_text(tags.get("IFD0:Make")),
-        model=_text(tags.get("IFD0:Model")),
-        serial_number=next((text for tag in _SERIAL_NUMBER if (text := _text(tags.get(tag)))), None),
-        capture_method=_TRIGGERS.get((_text(tags.get("Reconyx:TriggerMode")) or "").upper()),
-        exif_data=_exif_data(tags),
+        captured_at=taken.at,
+        sub_seconds=taken.sub_seconds,
+        utc_offset=taken.utc_offset,
+        make=_first(text, tags, _MAKE),
+        model=_first(text, tags, _MODEL),
+        serial_number=_first(text, tags, _SERIAL_NUMBER),
+        user_label=text(tags.get("Reconyx:UserLabel")),
+        capture_method=_TRIGGERS.get((text(tags.get("Reconyx:TriggerMode")) or "").upper()),
+        sequence_number=sequence_number,
+        sequence_length=sequence_length,
+        event_number=_counted(tags.get("Reconyx:EventNumber")),
+        temperature_c=_first(number, tags, _TEMPERATURE),
+        moon_phase=_moon_phase(tags.get("Reconyx:MoonPhase")),
+        battery_v=_volts(tags.get("Reconyx:BatteryVoltage")),
+        infrared=_first(switch, tags, _INFRARED),
+        exposure_time_s=_first(positive, tags, _EXPOSURE_TIME),
+        f_number=_first(positive, tags, _F_NUMBER),
+        iso=_first(_counted, tags, _ISO),
+        latitude=latitude,
+        longitude=longitude,
+        exif_data=exif_data(tags),
         reader=reader,
     )
 
@@ -56,67 +83,21 @@ def orientation(tags: RawTags) -> int:
     return value if isinstance(value, int) and 1 <= value <= 8 else 1
 
 
-def parse_exif_date(value: object) -> datetime | None:
-    """A date as cameras write it, to the second and naive; None for what is none, as `0000:00:00 00:00:00`.
-
-    A zone behind it is dropped: `captured_at` is the camera's own time.
-    """
-    found = _DATE.match(value) if isinstance(value, str) else None
-    if found is None:
-        return None
-    year, month, day, hour, minute, second = (int(part or 0) for part in found.groups())
-    if year not in _YEARS:
-        return None
-    try:
-        return datetime(year, month, day, hour, minute, second)
-    except ValueError:
-        return None
+def _first(meaning: Callable[[object], _Meaning | None], tags: RawTags, names: Iterable[str]) -> _Meaning | None:
+    """The first of these tags that says something."""
+    return next((found for name in names if (found := meaning(tags.get(name))) is not None), None)
 
 
-def _captured_at(tags: RawTags) -> datetime | None:
-    """DateTimeOriginal, else DateTimeDigitized, else the maker note's date, else DateTime (the last change).
-
-    ExifTool 12.57 reads day and month of the HyperFire 2's own date the wrong way round, and only that maker note has
-    a `FileNumber`; such a date is not used.
-    """
-    dates = [tags.get("ExifIFD:DateTimeOriginal"), tags.get("ExifIFD:CreateDate")]
-    if "Reconyx:FileNumber" not in tags:
-        dates.append(tags.get("Reconyx:DateTimeOriginal"))
-    dates.append(tags.get("IFD0:ModifyDate"))
-    return next((date for value in dates if (date := parse_exif_date(value))), None)
+def _counted(value: object) -> int | None:
+    found = whole(value)
+    return found if found is not None and found >= 0 else None
 
 
-def _text(value: object) -> str | None:
-    """A tag's text without padding and control characters; None where nothing is left."""
-    return _printable(str(value)) or None if value is not None else None
+def _moon_phase(value: object) -> int | None:
+    phase = whole(value)
+    return phase if phase in range(8) else None
 
 
-def _printable(text: str) -> str:
-    # PostgreSQL stores no NUL in JSON, and cameras pad with them.
-    return "".join(letter for letter in text if letter.isprintable()).strip()
-
-
-def _exif_data(tags: RawTags) -> dict[str, Any]:
-    """The tags worth keeping, as JSON can hold them: no pictures, no file system, no endless values."""
-    kept: dict[str, Any] = {}
-    for tag, value in tags.items():
-        if tag.partition(":")[0] in _LEFT_OUT_GROUPS:
-            continue
-        plain = _plain(value)
-        if plain is not None:
-            kept[_printable(tag)] = plain
-        if len(kept) == _MOST_TAGS:
-            break
-    return kept
-
-
-def _plain(value: object) -> str | int | float | bool | None:
-    if isinstance(value, bool | int):
-        return value if abs(value) < 2**63 else str(value)
-    if isinstance(value, float | Decimal):
-        number = float(value)
-        return number if math.isfinite(number) else str(value)
-    if isinstance(value, bytes) or value is None:
-        return None
-    text = _printable(str(value))
-    return None if "(Binary data" in text or len(text) > _LONGEST_VALUE else text
+def _volts(value: object) -> float | None:
+    volts = positive(value)
+    return volts if volts is None or volts <= _MOST_VOLTS else volts / 1000

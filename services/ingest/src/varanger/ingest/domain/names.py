@@ -35,6 +35,16 @@ def view_key(project_id: str, media_id: UUID) -> str:
     return f"views/{project_id}/{media_id}.jpg"
 
 
+def incoming_key(project_id: str, media_id: UUID) -> str:
+    """Where the bytes of an archive's entry wait for ingest, as an upload's do."""
+    return f"incoming/{project_id}/{media_id}"
+
+
+def unpacked_key(project_id: str, media_id: UUID) -> str:
+    """Where it stands what an archive was unpacked to."""
+    return f"unpacked/{project_id}/{media_id}.json"
+
+
 def quarantine_key(project_id: str, media_id: UUID) -> str:
     """Where a file is kept that is not media."""
     return f"quarantine/{project_id}/{media_id}"

@@ -18,8 +18,19 @@ class QuarantineReason(StrEnum):
     CORRUPT_IMAGE = "corrupt_image"
     DECOMPRESSION_BOMB = "decompression_bomb"
     UNSUPPORTED_IMAGE = "unsupported_image"
+    TOO_MANY_SCANS = "too_many_scans"
+    """A JPEG of so many passes that decoding it would block a thread for minutes: no camera writes that."""
     UNSUPPORTED_VIDEO = "unsupported_video"
+    """No moving picture in it, or one in an encoding that is not decoded here."""
+    CORRUPT_VIDEO = "corrupt_video"
+    """Not one frame can be decoded."""
+    VIDEO_TOO_SLOW = "video_too_slow"
     UNSUPPORTED_ARCHIVE = "unsupported_archive"
+    """No zip, or one that cannot be opened without a password, or lies inside another archive."""
+    CORRUPT_ARCHIVE = "corrupt_archive"
+    """One file of it cannot be unpacked; then none is, so that its files are counted once and completely."""
+    EMPTY_ARCHIVE = "empty_archive"
+    ARCHIVE_TOO_LARGE = "archive_too_large"
 
 
 class Flag(StrEnum):
@@ -29,7 +40,12 @@ class Flag(StrEnum):
     VIEW_ROTATED = "view_rotated"
     """The file asks to be turned (EXIF orientation), and the view is. Width, height and the original are as stored."""
     DAMAGED_DATA = "damaged_data"
-    """The image decodes to its end, but the strict decoder complained on the way."""
+    """It decodes to its end, but the strict decoder complained on the way, or frames of the video are broken."""
+    TRUNCATED = "truncated"
+    """The file ends before its image does, and enough of it can be seen (`view.enough_can_be_seen`); or it is a video
+    that ends before its header says."""
+    DATE_BY_PERSON = "date_by_person"
+    """A person said when it was taken, and not the file."""
     METADATA_UNREAD = "metadata_unread"
     """The chosen metadata reader gave up on the file; what stands in the metadata is what the second one could read."""
 
@@ -53,7 +69,7 @@ class ImageUnreadable(Exception):
 def decoding_failed(error: Exception) -> Quarantine:
     """The one place that decides what an image is whose decoding ended in `error`.
 
-    A truncated image is quarantined even where its upper part could be shown.
+    A JPEG that is truncated has another chance: what can be seen of it may be enough (`view.enough_can_be_seen`).
     """
     words = str(error).lower()
     if "truncated" in words or "premature end" in words:

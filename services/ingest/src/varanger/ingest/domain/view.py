@@ -7,6 +7,14 @@ LONG_SIDE = 1280
 
 QUALITY = 85
 
+LEAST_SHARE_SEEN = 1 / 8
+"""Of a truncated image's rows. With less there is hardly a place to recognise; docs/decisions/0002 says more."""
+
+
+def enough_can_be_seen(rows: int, of: int) -> bool:
+    """Whether a truncated image whose first `rows` rows `of` so many are there is media."""
+    return rows >= LEAST_SHARE_SEEN * of
+
 
 @dataclass(frozen=True)
 class View:
@@ -23,6 +31,9 @@ class View:
     """Pixels of the original as stored, whatever its orientation."""
     damaged: bool
     """The decoder reached the image's end, but complained on the way."""
+    truncated: bool = False
+    """The file ended first. The view is whole in size, so that shares of it mean what they mean in the original; what
+    is missing at its bottom is grey."""
 
 
 def fit(width: int, height: int) -> tuple[int, int]:

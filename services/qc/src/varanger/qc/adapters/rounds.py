@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, String, and_, cast, func, or_, select, update
+from sqlalchemy import ColumnElement, Select, String, and_, cast, func, or_, select, update
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
@@ -35,14 +35,12 @@ _RANKS = ("adjudicated", "own", "imported")
 class LeftOut:
     """Media of the project that no round draws from, each under the first reason that holds."""
 
-    video: int
-    """A task is one still image; a video is one media, of whose frames each has an answer."""
     unanswered: int
     """Without an answer from the round's release."""
     private: int
     """With people or vehicles: nobody outside may be shown them."""
     truncated: int
-    """Whoever looks sees a part, and the answer would be held against a whole image."""
+    """Whoever looks sees a part, and the answer would be held against the whole."""
 
 
 async def release_in_force(session: ReadSession, project_id: str) -> str | None:
@@ -52,61 +50,71 @@ async def release_in_force(session: ReadSession, project_id: str) -> str | None:
 
 
 async def frame_rows(session: ReadSession, project_id: str, release_id: str) -> AsyncIterator[Sequence[FrameRow]]:
-    """Every whole still image that this release answered and that is not private, page by page."""
-    statement = (
+    """Every media that this release answered and that is neither private nor truncated, page by page. A video is one
+    media, with the answer that it shows."""
+    of_deployment = and_(
+        col(Deployment.project_id) == col(Media.project_id), col(Deployment.deployment_id) == col(Media.deployment_id)
+    )
+    images = (
         select(
             col(PredictionRow.media_id),
             col(Deployment.camera_setup),
             col(PredictionRow.label),
             col(PredictionRow.confidence),
         )
-        .join(Media, col(Media.media_id) == col(PredictionRow.media_id))
-        .join(
-            Deployment,
-            and_(
-                col(Deployment.project_id) == col(Media.project_id),
-                col(Deployment.deployment_id) == col(Media.deployment_id),
-            ),
-        )
-        .where(_answered(project_id, release_id), ~_video(), ~_private(), ~_truncated())
-        .execution_options(yield_per=_PAGE)
+        .join(Media, _same_media())
+        .join(Deployment, of_deployment)
+        .where(_answered(project_id, release_id), ~_private(), ~_truncated())
     )
-    result = await session.stream(statement)
-    async for page in result.partitions():
-        yield [
-            (media_id, setup, label, confidence)
-            for media_id, setup, label, confidence in page
-            if label is not None and confidence is not None
-        ]
+    videos = (
+        select(col(Media.media_id), col(Deployment.camera_setup), col(Media.label), col(Media.confidence))
+        .join(Deployment, of_deployment)
+        .where(_shown_of_video(project_id, release_id), ~col(Media.private), ~_truncated())
+    )
+    for statement in (images, videos):
+        result = await session.stream(statement.execution_options(yield_per=_PAGE))
+        async for page in result.partitions():
+            yield [
+                (media_id, setup, label, confidence)
+                for media_id, setup, label, confidence in page
+                if label is not None and confidence is not None
+            ]
 
 
 async def left_out(session: ReadSession, project_id: str, release_id: str) -> LeftOut:
     """How many media the frame leaves out, and why."""
-    media = select(func.count()).select_from(Media).where(col(Media.project_id) == project_id)
-    answered = (
-        select(func.count())
-        .select_from(PredictionRow)
-        .join(Media, _same_media())
-        .where(_answered(project_id, release_id), ~_video())
-    )
-    stills = await session.scalar(media.where(~_video())) or 0
-    return LeftOut(
-        video=await session.scalar(media.where(_video())) or 0,
-        unanswered=stills - (await session.scalar(answered) or 0),
-        private=await session.scalar(answered.where(_private())) or 0,
-        truncated=await session.scalar(answered.where(_truncated(), ~_private())) or 0,
-    )
+    media = select(func.count()).select_from(Media)
+    videos = media.where(_shown_of_video(project_id, release_id))
+    images = select(func.count()).select_from(PredictionRow).join(Media, _same_media())
+    images = images.where(_answered(project_id, release_id))
+    total = await _number(session, media.where(col(Media.project_id) == project_id))
+    known = await _number(session, images) + await _number(session, videos)
+    private_videos = await _number(session, videos.where(col(Media.private)))
+    private = await _number(session, images.where(_private())) + private_videos
+    cut_videos = await _number(session, videos.where(_truncated(), ~col(Media.private)))
+    truncated = await _number(session, images.where(_truncated(), ~_private())) + cut_videos
+    return LeftOut(unanswered=total - known, private=private, truncated=truncated)
 
 
 async def answers(
     session: ReadSession, release_id: str, media: Sequence[UUID]
 ) -> AsyncIterator[tuple[UUID, dict[str, Any]]]:
-    """The whole answers of a release for some media."""
+    """The whole answers of a release for some media; of a video that of the frame it shows."""
+    of_shown_frame = and_(
+        col(PredictionRow.release_id) == col(Media.release_id),
+        col(PredictionRow.label) == col(Media.label),
+        col(PredictionRow.confidence) == col(Media.confidence),
+    )
     for start in range(0, len(media), _TASKS_AT_ONCE):
-        statement = select(col(PredictionRow.media_id), col(PredictionRow.answer)).where(
-            col(PredictionRow.release_id) == release_id,
-            col(PredictionRow.frame_number) == NO_FRAME,
-            col(PredictionRow.media_id).in_(media[start : start + _TASKS_AT_ONCE]),
+        statement = (
+            select(col(PredictionRow.media_id), col(PredictionRow.answer))
+            .join(Media, _same_media())
+            .where(
+                col(PredictionRow.release_id) == release_id,
+                or_(col(PredictionRow.frame_number) == NO_FRAME, of_shown_frame),
+                col(PredictionRow.media_id).in_(media[start : start + _TASKS_AT_ONCE]),
+            )
+            .order_by(col(PredictionRow.frame_number).desc())  # of equal frames the first is shown, so it comes last
         )
         for media_id, answer in await session.execute(statement):
             yield media_id, answer or {}
@@ -210,12 +218,22 @@ def _answered(project_id: str, release_id: str) -> ColumnElement[bool]:
     )
 
 
+def _shown_of_video(project_id: str, release_id: str) -> ColumnElement[bool]:
+    """A video is asked about frame by frame; its own row says what the recorder makes of them all."""
+    return and_(
+        col(Media.project_id) == project_id,
+        col(Media.release_id) == release_id,
+        col(Media.media_type).startswith("video/"),
+        col(Media.label).is_not(None),
+    )
+
+
+async def _number(session: ReadSession, counting: "Select[int]") -> int:
+    return await session.scalar(counting) or 0
+
+
 def _private() -> ColumnElement[bool]:
     return or_(col(Media.private), col(PredictionRow.private))
-
-
-def _video() -> ColumnElement[bool]:
-    return col(Media.media_type).startswith("video/")
 
 
 def _truncated() -> ColumnElement[bool]:

@@ -115,7 +115,7 @@ async def get_image(gateway: GatewayDep, caller: CallerDep, file: FileDep) -> St
     _may_look(caller, file)
     if file.media is None:
         raise _no_image(file)
-    return await _streamed(gateway, file.media.key, file.media.media_type, file.media.name)
+    return await streamed(gateway, file.media.key, file.media.media_type, file.media.name)
 
 
 @router.get("/media/{media_id}/view", response_class=StreamingResponse, responses=JPEG)
@@ -124,7 +124,7 @@ async def get_view(gateway: GatewayDep, caller: CallerDep, file: FileDep) -> Str
     _may_look(caller, file)
     if file.media is None:
         raise _no_image(file)
-    return await _streamed(gateway, file.media.view_key, "image/jpeg", f"{file.media.media_id}.jpg")
+    return await streamed(gateway, file.media.view_key, "image/jpeg", f"{file.media.media_id}.jpg")
 
 
 def _may_look(caller: Caller, file: KnownFile) -> None:
@@ -139,7 +139,14 @@ def _no_image(file: KnownFile) -> Problem:
     return Problem(404, f"this file is {file.upload.state!r}: it has no stored image (yet)")
 
 
-async def _streamed(gateway: Gateway, key: str, media_type: str, name: str) -> StreamingResponse:
+async def streamed(
+    gateway: Gateway,
+    key: str,
+    media_type: str,
+    name: str,
+    *,
+    disposition: Literal["inline", "attachment"] = "inline",
+) -> StreamingResponse:
     """An object as it comes from the store; its first chunk is awaited, so that a missing one is a 404."""
     chunks = gateway.objects.stream(key)
     try:
@@ -155,7 +162,7 @@ async def _streamed(gateway: Gateway, key: str, media_type: str, name: str) -> S
     headers = {
         # Content never changes under its id, but whether it is private may: so only the asker's own cache, and briefly.
         "Cache-Control": "private, max-age=300",
-        "Content-Disposition": f'inline; filename="{_UNSAFE.sub("_", name)}"',
+        "Content-Disposition": f'{disposition}; filename="{_UNSAFE.sub("_", name)}"',
         "Content-Security-Policy": "sandbox",
         "X-Content-Type-Options": "nosniff",
     }

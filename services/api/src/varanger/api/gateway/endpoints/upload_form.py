@@ -4,17 +4,28 @@ import tempfile
 from pathlib import Path
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi import APIRouter, Depends, Request, Response
 from pydantic import BaseModel
 
-from varanger.api.application.accept_upload import ReceivedFile, Sender, accept_upload
+from varanger.api.application.accept_upload import ReceivedFile, Sender
 from varanger.api.gateway.context import Gateway
-from varanger.api.gateway.intake import Backlog, FileVerdict, deployment_of_path, told, unless_silent
-from varanger.api.gateway.multipart import Form, FormLimits, FormTooLarge, MalformedForm, spool_form
+from varanger.api.gateway.idempotency import only_once
+from varanger.api.gateway.intake import (
+    Backlog,
+    FileVerdict,
+    LaneOfQuery,
+    deployment_of_path,
+    one_lane,
+    refuse_unread,
+    take_in,
+    told,
+    unless_silent,
+)
+from varanger.api.gateway.multipart import Form, FormLimits, MalformedForm, spool_form
 from varanger.api.gateway.problems import Problem
 from varanger.api.gateway.security import GatewayDep, Uploader
+from varanger.api.gateway.spool import TooLarge
 from varanger.common.catalog.tables import Deployment
-from varanger.common.telemetry import metrics
 from varanger.common.telemetry.trace import continue_trace
 from varanger.common.words import Lane
 
@@ -22,6 +33,7 @@ router = APIRouter(tags=["media"])
 
 FORM_OVERHEAD_BYTES = 1 << 20
 """Boundaries and headers around the files of one request."""
+LANE_FIELDS = ("lane", "priority")
 FORM = {
     "requestBody": {
         "required": True,
@@ -33,6 +45,7 @@ FORM = {
                     "properties": {
                         "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
                         "lane": {"type": "string", "enum": list(Lane)},
+                        "priority": {"type": "string", "enum": list(Lane), "description": "The same as `lane`"},
                     },
                 }
             }
@@ -65,7 +78,7 @@ async def upload_media(
     gateway: GatewayDep,
     caller: Uploader,
     deployment: Annotated[Deployment, Depends(deployment_of_path)],
-    lane: Annotated[Lane | None, Query(description="`live` (default) or `bulk`; also taken as a form field")] = None,
+    lane: LaneOfQuery,
 ) -> Verdicts:
     """Take one file or many (`files`), all of them or none. 2xx: they are durable."""
     backlog: Backlog = request.app.state.backlog
@@ -73,19 +86,14 @@ async def upload_media(
         await backlog.check(gateway)
     with tempfile.TemporaryDirectory(prefix="varanger-upload-", dir=gateway.spool_folder) as folder:
         form = await _receive(request, gateway, Path(folder))
-        chosen = Lane(form.fields["lane"]) if "lane" in form.fields else lane or Lane.LIVE
+        fields = {f"the form's {name}": Lane(form.fields[name]) for name in LANE_FIELDS if name in form.fields}
+        chosen = one_lane({"the query's lane": lane, **fields}) or Lane.LIVE
         if chosen is Lane.BULK and lane is not Lane.BULK:
             await backlog.check(gateway)
         sender = Sender(deployment, chosen, caller.name, continue_trace(request.headers.get("traceparent")))
         files = [ReceivedFile(each.filename, each.path, each.sha256, each.bytes) for each in form.files]
-        gateway.progress.take()
-        try:
-            verdicts = await accept_upload(gateway.catalog, gateway.objects, sender, files)
-        finally:
-            gateway.progress.end()
-    for file, verdict in zip(files, verdicts, strict=True):
-        metrics.UPLOADS.labels(verdict.verdict).inc()
-        metrics.UPLOADED_BYTES.inc(file.bytes)
+        await only_once(request, [chosen, *((file.given_path, file.sha256) for file in files)])
+        verdicts = await take_in(gateway, sender, files)
     if all(verdict.verdict == "duplicate" for verdict in verdicts):
         response.status_code = 200
     return Verdicts(results=[told(verdict) for verdict in verdicts])
@@ -96,24 +104,19 @@ async def _receive(request: Request, gateway: Gateway, folder: Path) -> Form:
         file_bytes=gateway.settings.max_file_bytes,
         body_bytes=gateway.settings.max_file_bytes + FORM_OVERHEAD_BYTES,
     )
-    encoding = request.headers.get("content-encoding", "identity")
-    if encoding != "identity":
-        raise Problem(415, f"Content-Encoding is {encoding!r}; images are small already, send them as they are")
-    announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) > limits.body_bytes:
-        raise Problem(413, f"the body is announced with {announced} bytes, the limit is {limits.body_bytes}")
+    refuse_unread(request, limits.body_bytes)
     try:
         return await spool_form(
             unless_silent(request.stream()), request.headers.get("content-type"), folder, limits, on_field=_check_field
         )
     except MalformedForm as error:
         raise Problem(400, str(error)) from error
-    except FormTooLarge as error:
+    except TooLarge as error:
         raise Problem(413, str(error)) from error
 
 
 def _check_field(name: str, value: str) -> None:
-    if name != "lane":
-        raise MalformedForm(f"there is no form field {name!r}; known are 'files' and 'lane'")
+    if name not in LANE_FIELDS:
+        raise MalformedForm(f"there is no form field {name!r}; known are 'files', 'lane' and 'priority'")
     if value not in set(Lane):
-        raise MalformedForm(f"lane is {value!r}; say {' or '.join(Lane)}")
+        raise MalformedForm(f"{name} is {value!r}; say {' or '.join(Lane)}")

@@ -36,7 +36,7 @@ def upgrade() -> None:
     sa.Column('key', sa.String(), nullable=False),
     sa.Column('fingerprint', sa.String(), nullable=True),
     sa.Column('status', sa.Integer(), nullable=True),
-    sa.Column('body', Json, nullable=True),
+    sa.Column('answer', Json, nullable=True),
     sa.Column('begun_at', UtcDateTime(), nullable=False),
     sa.PrimaryKeyConstraint('caller', 'key')
     )
@@ -68,6 +68,9 @@ def upgrade() -> None:
     with op.batch_alter_table('api_key', schema=None) as batch_op:
         batch_op.add_column(sa.Column('requests_per_minute', sa.Integer(), nullable=True))
         batch_op.add_column(sa.Column('bytes_per_hour', sa.BigInteger(), nullable=True))
+
+    with op.batch_alter_table('dead_letter', schema=None) as batch_op:
+        batch_op.add_column(sa.Column('frame_number', sa.Integer(), nullable=False, server_default='-1'))
 
     with op.batch_alter_table('deployment', schema=None) as batch_op:
         batch_op.add_column(sa.Column('clock_correction', Json, nullable=True))
@@ -114,6 +117,14 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('archive_id', sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column('intake_number', sa.Integer(), nullable=False, server_default='1'))
         batch_op.create_index('ix_upload_archive_id', ['archive_id'], unique=False)
+        batch_op.drop_index('upload_to_sweep')
+        batch_op.create_index(
+            'upload_to_sweep',
+            ['media_id'],
+            unique=False,
+            postgresql_where=sa.text('swept_at IS NULL'),
+            sqlite_where=sa.text('swept_at IS NULL'),
+        )
 
 
 def _offsets() -> Iterator[sa.Update]:

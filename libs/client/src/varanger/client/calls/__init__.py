@@ -1,0 +1,1 @@
+"""The gateway's calls, each described once: what is sent, and as what its answer is read."""

@@ -1,0 +1,107 @@
+"""One file on its way to the disk: capped and hashed as it comes, never held in memory."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+WRITE_AT_BYTES = 1 << 20
+"""What is gathered before it is hashed and written, off the event loop, in one go."""
+
+
+class TooLarge(Exception):
+    """More than a limit allows; the text names the limit."""
+
+
+@dataclass(frozen=True)
+class SpooledFile:
+    """One file of a request, on disk."""
+
+    filename: str
+    path: Path
+    sha256: str
+    bytes: int
+
+
+async def spool_file(chunks: AsyncIterator[bytes], filename: str, path: Path, limit: int) -> SpooledFile:
+    """The whole body as one file at `path`, whose folder the caller removes whatever happens.
+
+    Raises:
+        TooLarge: more than `limit` bytes; nothing more was read.
+    """
+    spool = Spool(filename, path, limit)
+    try:
+        async for chunk in chunks:
+            spool.add(chunk)
+            await spool.advance()
+        spool.end()
+        await spool.advance()
+        return spool.result()
+    finally:
+        await spool.close()
+
+
+class Spool:
+    """`add` and `end` say what came; `advance` hashes and writes it on a thread while the next bytes are read."""
+
+    def __init__(self, filename: str, path: Path, limit: int) -> None:
+        self._filename = filename
+        self._path = path
+        self._limit = limit
+        self._waiting = bytearray()
+        self._hash = hashlib.sha256()
+        self._bytes = 0
+        self._ended = False
+        self._file: IO[bytes] | None = None
+        self._writing: asyncio.Task[None] | None = None
+        self.complete = False
+        """Whether all of it is hashed and written."""
+
+    def add(self, data: bytes) -> None:
+        """Raises TooLarge at the first byte too many."""
+        self._bytes += len(data)
+        if self._bytes > self._limit:
+            raise TooLarge(f"{self._filename!r} is larger than {self._limit} bytes, the limit for one file")
+        self._waiting += data
+
+    def end(self) -> None:
+        """Nothing more comes."""
+        self._ended = True
+
+    async def advance(self) -> None:
+        """Begin to write what was gathered, once the piece before it is written; at the end wait for all of it."""
+        if not self._ended and len(self._waiting) < WRITE_AT_BYTES:
+            return
+        await self._written()
+        gathered, self._waiting = self._waiting, bytearray()
+        self._writing = asyncio.create_task(asyncio.to_thread(self._write, gathered, last=self._ended))
+        if self._ended:
+            await self._written()
+            self.complete = True
+
+    def result(self) -> SpooledFile:
+        """What there is now, once it is `complete`."""
+        return SpooledFile(self._filename, self._path, self._hash.hexdigest(), self._bytes)
+
+    async def close(self) -> None:
+        """Let go of the file, finished or not. No thread writes to it afterwards."""
+        if self._writing is not None:
+            await asyncio.wait([self._writing])
+        if self._file is not None:
+            self._file.close()
+
+    async def _written(self) -> None:
+        if self._writing is not None:
+            # Not awaited itself: a request that is cancelled would cancel it, and its thread would write on.
+            await asyncio.wait([self._writing])
+            self._writing.result()
+
+    def _write(self, gathered: bytearray, *, last: bool) -> None:
+        if self._file is None:
+            self._file = self._path.open("wb")
+        self._hash.update(gathered)
+        self._file.write(gathered)
+        if last:
+            self._file.close()
