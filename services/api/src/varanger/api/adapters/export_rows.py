@@ -102,8 +102,9 @@ class ShownMedia:
     media: Media
     deployment: Deployment
     answer: dict[str, Any] | None
-    """The prediction that a still image shows, as JSON."""
+    """The prediction it shows, as JSON."""
     video: VideoAnswer | None
+    """What a video's frames show together; None for a still image."""
     reviews: Sequence[Review]
     samples: dict[UUID, list[str]]
     """Which samples of which round drew it."""
@@ -118,7 +119,7 @@ async def shown_media(session: ReadSession, project_id: str, media_ids: Collecti
     )
     deployments = {each.deployment_id: each for each in found}
     answers = await media_rows.shown_answers(session, media)
-    videos = await _video_answers(session, [each for each in media if each.media_id not in answers])
+    videos = await _video_answers(session, [each for each in media if each.frame_numbers])
     reviews: dict[UUID, list[Review]] = {}
     for review in await media_rows.reviews(session, media_ids):
         reviews.setdefault(review.media_id, []).append(review)

@@ -137,14 +137,15 @@ def _image(file: ExportedFile, name: str, shown: ShownMedia, known: dict[str, fr
 
 
 def _machine(shown: ShownMedia, known: frozenset[str]) -> MachineAnswer | None:
-    media, answer, video = shown.media, shown.answer, shown.video
-    if answer is not None:
-        boxes = [(box["label"], box["confidence"]) for box in answer.get("detections", ())]
-        taxa = [each["taxon"] for each in answer.get("observations", ())]
-        return machine_answer(answer["label"], answer["confidence"], boxes, taxa, known)
-    if video is not None and media.label is not None and media.confidence is not None:
-        return machine_answer(media.label, media.confidence, video.best.items(), sorted(video.taxa), known)
-    return None
+    answer, video = shown.answer, shown.video
+    if answer is None:
+        return None
+    boxes = [(box["label"], box["confidence"]) for box in answer.get("detections", ())]
+    taxa = {each["taxon"] for each in answer.get("observations", ())}
+    if video is not None:
+        boxes.extend(video.best.items())
+        taxa |= video.taxa
+    return machine_answer(answer["label"], answer["confidence"], boxes, sorted(taxa), known)
 
 
 def _person(review: Review, shown: ShownMedia) -> PersonsAnswer:
