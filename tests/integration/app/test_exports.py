@@ -24,7 +24,7 @@ def project(up: Any, varanger: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPa
         for camera in season.deployments:
             client.put_deployment("p", camera.deployment_id, location_id=camera.location_id)
             client.upload_folder("p", camera.deployment_id, season.folder / camera.folder)
-        up.until(lambda: client.stats("p")["media"] == 17)
+        up.until(lambda: client.stats("p").media == 17)
         yield client
 
 

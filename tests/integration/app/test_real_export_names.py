@@ -31,7 +31,7 @@ def take_in(client: VarangerClient, up: Any, project: str, folder: Path, **deplo
         files = sorted((path for path in site.rglob("*") if path.is_file()), reverse=True)
         client.upload(project, site.name, files, below=site)
         sent += len(files)
-    up.until(lambda: client.stats(project)["media"] == sent)
+    up.until(lambda: client.stats(project).media == sent)
     return sent
 
 

@@ -45,7 +45,7 @@ def files_of(folder: Path) -> list[Path]:
 
 def names(client: VarangerClient, project: str) -> dict[str, tuple[str, str]]:
     """{sha256: (name, media id)} of the project's media."""
-    return {one["sha256"]: (one["name"], one["media_id"]) for one in client.media(project, state="media")}
+    return {one.sha256: (one.name, one.media_id) for one in client.media(project, state="media")}
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -64,7 +64,7 @@ def test_a_card_again_changes_nothing(up: Any, varanger: Any, card: Path, tmp_pa
                 client.create_project(project)
                 client.put_deployment(project, "d", location_id=location)
             assert by_form(client, first, "d", files, card) == ["accepted"] * len(files)
-            up.until(lambda project=first: client.stats(project)["media"] == len(files))
+            up.until(lambda project=first: client.stats(project).media == len(files))
             before = names(client, first)
             assert len({name for name, _ in before.values()}) == len(files)
             assert sum("_nodate_" in name for name, _ in before.values()) == 1
@@ -72,11 +72,11 @@ def test_a_card_again_changes_nothing(up: Any, varanger: Any, card: Path, tmp_pa
             client.put_deployment(first, "d", location_id="renamed since")
             assert WAYS[way](client, first, "d", shuffled, moved.parent) == ["duplicate"] * len(files)
             assert WAYS[way](client, second, "d", shuffled, moved.parent) == ["accepted"] * len(files)
-            up.until(lambda project=second: client.stats(project)["media"] == len(files))
-            assert client.stats(first)["pending"] == 0
+            up.until(lambda project=second: client.stats(project).media == len(files))
+            assert client.stats(first).pending == 0
             assert names(client, first) == before
-            assert client.stats(first)["media"] == len(files)
+            assert client.stats(first).media == len(files)
             again = names(client, second)
             assert {digest: again[digest][0] for digest in again} == {digest: before[digest][0] for digest in before}
-            paths = {one["original_path"] for one in client.media(first, state="media")}
+            paths = {one.original_path for one in client.media(first, state="media")}
             assert paths == {path.relative_to(card).as_posix() for path in files}
