@@ -61,9 +61,15 @@ def test_both_readers_say_the_same_of_standard_tags(reader, photo):
     )
 
 
+def test_what_stands_behind_a_nul_is_no_part_of_a_text(reader, photo):
+    path = photo(make="BUSHNELL\0\0rubbish")
+    for each in (reader, PillowExifReader()):
+        assert read_metadata(each.read(path), "").make == "BUSHNELL"
+
+
 def test_a_model_that_looks_like_a_number_keeps_its_digits(reader, photo):
-    found = read_metadata(reader.read(photo(model="4.10")), reader.name)
-    assert (found.model, found.serial_number) == ("4.10", "0012")
+    found = read_metadata(reader.read(photo(model="4.10", make="4E22")), reader.name)
+    assert (found.model, found.make, found.serial_number) == ("4.10", "4E22", "0012")
     assert found.reader.startswith("exiftool 1")
 
 

@@ -22,8 +22,9 @@ from varanger.ingest.domain.metadata import RawTags
 from varanger.ingest.ports import MetadataUnread
 
 ANSWER_WITHIN_S = 20.0
-_ARGUMENTS = ("-json", "-n", "-G1", "-fast")
-"""Numeric values under their family-1 group; nothing is looked for behind the image's end."""
+_ARGUMENTS = ("-json", "-n", "-G1", "-fast", "-e")
+"""Numeric values under their family-1 group; nothing is looked for behind the image's end, and nothing worked out from
+other tags (Composite), which takes a quarter of its time and is not kept."""
 
 _ENDS_WITH_US = '{ cat; printf "%s\\n" -stay_open False; } | { "$0" -stay_open True -@ -; kill -9 0; }'
 """Left alone, ExifTool polls the closed pipe of a killed parent for ever. The relay before it says stop at the pipe's
@@ -130,12 +131,26 @@ def _read_until(source: int, mark: bytes, within_s: float) -> bytes:
     return bytes(answer.removesuffix(mark))
 
 
+class _AsWritten(Decimal):
+    """A number that still knows its letters: ExifTool leaves a model `4.10` and a label `4E22` without quotes."""
+
+    _letters: str
+
+    def __new__(cls, letters: str) -> "_AsWritten":
+        number = super().__new__(cls, letters)
+        number._letters = letters
+        return number
+
+    def __str__(self) -> str:
+        return self._letters
+
+
 def _parse(answer: bytes) -> dict[str, Any]:
-    """The one file's tags. Numbers with a point stay exact, so that a model `4.10` does not become `4.1`."""
+    """The one file's tags."""
     if not answer.strip():
         return {}
     try:
-        (tags,) = json.loads(answer.decode("utf-8", errors="replace"), parse_float=Decimal)
+        (tags,) = json.loads(answer.decode("utf-8", errors="replace"), parse_float=_AsWritten)
     except ValueError as error:
         raise MetadataUnread(f"ExifTool's answer is not JSON: {error}") from error
     return dict(tags)

@@ -86,9 +86,11 @@ def _comment(image: Image.Image) -> dict[str, Any]:
 
 
 def _plain(value: object) -> object:
-    """Pillow's rationals as floats; a division by zero in them is nan, which is no number to us. Several as a list."""
+    """Rationals as floats (nan where they divide by zero), texts up to a NUL, several values as a list."""
+    if isinstance(value, str):
+        return value.partition("\0")[0]
     if isinstance(value, TiffImagePlugin.IFDRational):
         return float(value)
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         return [_plain(one) for one in value]
     return value
