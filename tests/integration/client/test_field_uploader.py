@@ -15,7 +15,7 @@ import pytest
 from tests.integration.client.bad_link import bad_link
 from tests.integration.client.gateways import DEPLOYMENT, PROJECT, FakeGateway, gateway_of
 
-from varanger.client import VarangerClient
+from varanger.client import AsyncVarangerClient, RequestRefused, VarangerClient
 from varanger.client.field import sending
 from varanger.client.field.ends import Exit
 from varanger.client.field.errands import Loop
@@ -400,3 +400,34 @@ def until(condition, process, log):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
+
+
+@pytest.mark.parametrize("kind", IN_PIECES)
+async def test_the_sdk_that_awaits_sends_by_digest_and_in_pieces(kind, tmp_path):
+    content = random.Random(2).randbytes(9 << 20)
+    card = write(tmp_path / "card", {"long.mp4": content, "small.jpg": b"s"})
+    (_, long), (_, small) = expected(card)
+    with gateway_of(kind, tmp_path / "gateway") as gateway:
+        with bad_link(gateway.url, seed=9, cut_share=1.0, longest_life=6 << 20) as link:
+            async with AsyncVarangerClient(link.url, gateway.key) as client:
+                assert (await client.check(PROJECT, [long, small])).unknown == (long, small)
+                offsets = []
+                verdict = await client.upload_large(
+                    PROJECT, DEPLOYMENT, card / "long.mp4", on_offset=offsets.append, cuts=50
+                )
+                assert (verdict.verdict, verdict.sha256) == ("accepted", long)
+                assert offsets == sorted(offsets)
+                assert offsets[-1] == len(content)
+                put = await client.put_file(PROJECT, DEPLOYMENT, card / "small.jpg", sha256=small, name="small.jpg")
+                assert put.verdict == "accepted"
+                known = await client.check(PROJECT, [long, small])
+        assert known.media_ids() == {long: verdict.media_id, small: put.media_id}
+        assert rows(gateway) == expected(card)
+
+
+def test_other_bytes_than_promised_are_kept_nowhere(gateway, card):
+    with VarangerClient(gateway.url, gateway.key) as client:
+        with pytest.raises(RequestRefused, match="422"):
+            client.put_file(PROJECT, DEPLOYMENT, card / NAMES[0], sha256="0" * 64, name="x.jpg")
+        assert client.check(PROJECT, ["0" * 64]).known == ()
+    assert gateway.held() == []

@@ -63,7 +63,7 @@ class Loop:
 
     def _round(self) -> bool:
         """One way through the stages; whether nothing is left to do until the folder changes."""
-        settling = self._look()
+        self._look()
         sender = self.sender
         hashed = sender.hash_some()
         sender.ask(Step.HASHED)
@@ -73,15 +73,15 @@ class Loop:
             delete_confirmed(sender.client, self._journal, self._errand, self.screen.say)
         if hashed or sent or self._journal.at(self._errand, Step.HASHED, Step.QUEUED, limit=1):
             return False
-        if settling:
+        if self._journal.is_settling(self._errand):
             self._look_at_s = self.clock()  # look again soon: have they changed?
             settle_s = sender.manner.settle_s
             self.sleep(min(settle_s, max(REST_S, settle_s / 4)))
             return False
         return True
 
-    def _look(self) -> bool:
-        """Look at the folder if it is time; whether files in it have not settled yet."""
+    def _look(self) -> None:
+        """Look at the folder if it is time."""
         if self.clock() >= self._look_at_s:
             left_out: Counter[str] = Counter()
             found = files_in(self._errand.folder, left_out, self._once)
@@ -91,7 +91,6 @@ class Loop:
                 raise FolderGone(f"{folder} is empty, and not all of it was sent; was the card taken out?")
             self._say_left_out(left_out)
             self._look_at_s = self.clock() + self.every_s
-        return self._journal.is_settling(self._errand)
 
     def _say_left_out(self, left_out: Counter[str]) -> None:
         text = ", ".join(f"{count} {why}" for why, count in sorted(left_out.items()) if why != "hidden")
@@ -131,9 +130,7 @@ class Loop:
 
     def _end(self) -> Exit:
         self._show()
-        missing = self.sender.gone or any(
-            entry.step is not Step.GONE for entry in self._journal.still_open(self._errand)
-        )
+        missing = self.sender.gone or self._journal.counts(self._errand).keys() - {Step.CONFIRMED, Step.GONE}
         return Exit.SOME_NOT_CONFIRMED if missing else Exit.ALL_CONFIRMED
 
     @property

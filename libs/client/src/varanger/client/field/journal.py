@@ -7,10 +7,11 @@ done again: digests are asked for before anything is sent, and content goes by i
 """
 
 import sqlite3
-from collections.abc import Iterable
-from contextlib import closing
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from varanger.client.field.boot_clock import Moment
 from varanger.client.field.ends import Exit, Stop
 
 VERSION = 1
+AT_ONCE = 1000
 SCHEMA = """
 CREATE TABLE errand (
     errand_id INTEGER PRIMARY KEY,
@@ -91,7 +93,7 @@ class Errand:
 
 
 class Journal:
-    """The file. Each method is one transaction, on disk when it returns."""
+    """The file. What a method has written is on disk when it returns, or at the end of the `together` around it."""
 
     def __init__(self, path: Path, *, only_read: bool = False) -> None:
         """Raises Stop where it cannot be kept."""
@@ -139,22 +141,39 @@ class Journal:
         )
         return [Errand(row[0], folder, *row[1:]) for row in found]
 
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """What is written in this block is on disk when it ends, all at once: a card's flash is slow to say so."""
+        self._db.execute("BEGIN")
+        try:
+            yield
+        except BaseException:
+            if self._db.in_transaction:  # a full disk has taken it back already
+                self._db.execute("ROLLBACK")
+            raise
+        self._db.execute("COMMIT")
+
     def look_at(self, errand: Errand, found: Iterable[tuple[bytes, int, int]], now: Moment) -> int:
         """Record what a look found (path, bytes, mtime in ns); how many. Writes only what is new or has changed."""
-        count = 0
-        for path, size, mtime_ns in found:
-            count += 1
-            row = self._db.execute(
-                "SELECT bytes, mtime_ns, step, boot, sha256 FROM file WHERE (errand_id, path) = (?, ?)",
-                (errand.errand_id, path),
-            ).fetchone()
-            if row is None or row[:2] != (size, mtime_ns):
-                self._see(errand, path, size, mtime_ns, now)
-            elif row[2] == Step.GONE:
-                self.move(errand, path, Step.SEEN if row[4] is None else Step.HASHED)
-            elif row[2] == Step.SEEN and row[3] != now.boot:
-                self._see(errand, path, size, mtime_ns, now)
+        count, rest = 0, iter(found)
+        while some := list(islice(rest, AT_ONCE)):
+            count += len(some)
+            with self.together():
+                for path, size, mtime_ns in some:
+                    self._look_at_one(errand, path, size, mtime_ns, now)
         return count
+
+    def _look_at_one(self, errand: Errand, path: bytes, size: int, mtime_ns: int, now: Moment) -> None:
+        row = self._db.execute(
+            "SELECT bytes, mtime_ns, step, boot, sha256 FROM file WHERE (errand_id, path) = (?, ?)",
+            (errand.errand_id, path),
+        ).fetchone()
+        if row is None or row[:2] != (size, mtime_ns):
+            self._see(errand, path, size, mtime_ns, now)
+        elif row[2] == Step.GONE:
+            self.move(errand, path, Step.SEEN if row[4] is None else Step.HASHED)
+        elif row[2] == Step.SEEN and row[3] != now.boot:
+            self._see(errand, path, size, mtime_ns, now)
 
     def _see(self, errand: Errand, path: bytes, size: int, mtime_ns: int, now: Moment) -> None:
         self._db.execute(

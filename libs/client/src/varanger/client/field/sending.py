@@ -101,8 +101,9 @@ class Sender:
             digests = list(dict.fromkeys(str(entry.sha256) for entry in entries))
             with stopped_by_refusals():
                 media_ids = self.client.check(self.errand.project, digests).media_ids()
-            for entry in entries:
-                self._asked(entry, media_ids.get(str(entry.sha256)))
+            with self.journal.together():
+                for entry in entries:
+                    self._asked(entry, media_ids.get(str(entry.sha256)))
             asked += len(entries)
         return asked
 
