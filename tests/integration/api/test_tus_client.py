@@ -14,7 +14,9 @@ import httpx
 import pytest
 from tests.integration.api.conftest import Pair
 
+from varanger.api.application import resumable_upload
 from varanger.common.catalog.tables import Outbox, PartialUpload, Upload
+from varanger.common.errors import DependencyDown
 
 TUSPY = """
 import sys
@@ -207,3 +209,30 @@ async def test_a_large_file_in_one_request_needs_no_memory_of_its_size(pair: Pai
     [row] = await pair.rows(PartialUpload)
     assert len(row.parts) == 32
     await pair.objects.delete((await pair.keys(""))[0])
+
+
+async def test_both_gateways_finishing_at_once_make_one_file(
+    pair: Pair, tus: Tus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lock that spares double work is of one process: without it, as between two, the catalog decides."""
+
+    class Unlocked(dict):  # type: ignore[type-arg]
+        def setdefault(self, _: object, lock: asyncio.Lock) -> asyncio.Lock:
+            return lock
+
+    async def down(*_: object) -> None:
+        raise DependencyDown("killed here")
+
+    monkeypatch.setattr(resumable_upload, "_finishing", Unlocked())
+    content = os.urandom(3_000_000)
+    at = await tus.begin(len(content))
+    with monkeypatch.context() as broken:
+        broken.setattr(pair.objects, "join", down)
+        assert (await tus.patch(at, 0, content)).status_code == 503
+    heads = await asyncio.gather(*(tus.client.head(pair.urls[number % 2] + at) for number in range(8)))
+    assert {head.headers["varanger-verdict"] for head in heads} == {"accepted"}
+    [upload] = await pair.rows(Upload)
+    assert {head.headers["varanger-media-id"] for head in heads} == {str(upload.media_id)}
+    assert hashlib.sha256(await pair.objects.get(upload.incoming_key)).hexdigest() == upload.sha256
+    assert await pair.keys("") == [upload.incoming_key]
+    assert len(await pair.rows(Outbox)) == 1

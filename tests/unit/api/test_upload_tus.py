@@ -9,12 +9,16 @@ from uuid import uuid4
 
 import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sqlalchemy import update
 
 from varanger.api.application import resumable_upload
 from varanger.api.application.keys import create_key
 from varanger.api.application.tidy_partial_uploads import tidy_partial_uploads
 from varanger.api.domain.access import Scope
+from varanger.api.gateway import tus_protocol
+from varanger.api.gateway.problems import Problem
 from varanger.common.catalog.tables import MediaHistory, Outbox, PartialUpload, Upload
 from varanger.common.clock import now
 from varanger.common.errors import DependencyDown
@@ -223,6 +227,16 @@ async def test_more_than_announced_is_refused(house, user):
     assert house.stored_keys() == []
 
 
+@given(text=st.text(st.characters(max_codepoint=255)))
+def test_headers_are_understood_or_refused(text):
+    for read in (tus_protocol.metadata, tus_protocol.checksum, lambda it: tus_protocol.number({"X": it}, "X")):
+        for said in (text, f"filename {text}", f"sha1 {text}"):
+            try:
+                read(said)
+            except Problem as problem:
+                assert problem.status == 400
+
+
 @pytest.mark.parametrize("real", ["POST", "GET", "PUT"])
 async def test_the_override_is_the_method(user, real):
     at = await user.begin(5)
@@ -257,7 +271,8 @@ async def test_another_keys_upload_is_not_there(house, user):
     other = TusUser(house, await create_key(house.catalog, scopes=[Scope.ADMIN]))
     for answer in (await other.head(at), await other.patch(at, 0, b"fives"), await other.ask("DELETE", at)):
         assert answer.status_code == 404
-    assert (await user.head(f"{URL}/{uuid4()}")).status_code == 404
+    for nobodys in (uuid4(), "no-uuid"):
+        assert (await user.head(f"{URL}/{nobodys}")).status_code == 404
     assert (await user.head(at)).headers["upload-offset"] == "0"
 
 

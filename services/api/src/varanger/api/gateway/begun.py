@@ -20,10 +20,14 @@ def ports_of(gateway: Gateway) -> Ports:
     return Ports(gateway.catalog, gateway.objects)
 
 
-async def begun_upload(gateway: Gateway, caller: Caller, upload_id: UUID, kind: str) -> PartialUpload:
+async def begun_upload(gateway: Gateway, caller: Caller, upload_id: str, kind: str) -> PartialUpload:
     """The upload, or Problem 404; 410 where it was and is no more."""
     try:
-        found = await find_upload(ports_of(gateway), upload_id, kind, caller.key_id)
+        wanted = UUID(upload_id)
+    except ValueError as error:
+        raise not_found("upload", upload_id) from error
+    try:
+        found = await find_upload(ports_of(gateway), wanted, kind, caller.key_id)
     except UploadGone as error:
         raise Problem(410, str(error)) from error
     if found is None:

@@ -1,7 +1,6 @@
 """tus 1.0.0 as headers: what they may say, and what every answer carries. https://tus.io/protocols/resumable-upload"""
 
 import base64
-import binascii
 import hashlib
 from collections.abc import Mapping
 from email.utils import format_datetime
@@ -86,7 +85,7 @@ def metadata(text: str) -> dict[str, str]:
         name, _, value = pair.partition(" ")
         try:
             found[name] = base64.b64decode(value, validate=True).decode()
-        except (binascii.Error, UnicodeDecodeError) as error:
+        except ValueError as error:
             raise Problem(400, f"Upload-Metadata: {name[:80]!r} is not UTF-8 in base64 ({error})") from error
     return found
 
@@ -100,7 +99,7 @@ def checksum(text: str | None) -> Checksum | None:
         raise Problem(400, f"Upload-Checksum: {algorithm[:40]!r} is not known here; use one of {', '.join(CHECKSUMS)}")
     try:
         digest = base64.b64decode(value, validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise Problem(400, f"Upload-Checksum: the checksum is not base64 ({error})") from error
     if len(digest) != hashlib.new(algorithm, usedforsecurity=False).digest_size:
         raise Problem(400, f"Upload-Checksum: {len(digest)} bytes are no {algorithm}")

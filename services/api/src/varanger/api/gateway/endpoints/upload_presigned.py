@@ -124,7 +124,7 @@ async def presign(
     },
 )
 async def complete_presigned(
-    *, request: Request, response: Response, gateway: GatewayDep, caller: Uploader, upload_id: UUID, sent: CompleteIn
+    *, request: Request, response: Response, gateway: GatewayDep, caller: Uploader, upload_id: str, sent: CompleteIn
 ) -> FileVerdict:
     """Make a file of the parts. 2xx: it is durable, and its bytes were read and are the announced ones."""
     direct = _direct(gateway)
@@ -146,7 +146,7 @@ async def complete_presigned(
 
 
 @router.delete("/{upload_id}", status_code=204, responses=NOT_THERE)
-async def abort_presigned(gateway: GatewayDep, caller: Uploader, upload_id: UUID) -> Response:
+async def abort_presigned(gateway: GatewayDep, caller: Uploader, upload_id: str) -> Response:
     """Forget an upload and its parts. A file that it has become stays."""
     await abort(ports_of(gateway), _direct(gateway), await begun_upload(gateway, caller, upload_id, KIND))
     return Response(status_code=204)

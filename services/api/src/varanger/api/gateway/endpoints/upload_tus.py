@@ -3,7 +3,6 @@
 from collections.abc import AsyncGenerator
 from datetime import timedelta
 from typing import Annotated, Any
-from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
@@ -99,7 +98,7 @@ async def tus_create(
 
 
 @router.head("/{upload_id}", responses=NOT_THERE | NOT_SPOKEN)
-async def tus_head(request: Request, gateway: GatewayDep, caller: TusCaller, upload_id: UUID) -> Response:
+async def tus_head(request: Request, gateway: GatewayDep, caller: TusCaller, upload_id: str) -> Response:
     """How far it is; and once it is done, `Varanger-Verdict`, `Varanger-Media-Id` and `Varanger-Sha256`."""
     upload = await begun_upload(gateway, caller, upload_id, KIND)
     upload = await _finished(request, gateway, caller, upload)
@@ -119,7 +118,7 @@ async def tus_head(request: Request, gateway: GatewayDep, caller: TusCaller, upl
         460: {"description": "The bytes have another checksum than announced"},
     },
 )
-async def tus_patch(request: Request, gateway: GatewayDep, caller: TusCaller, upload_id: UUID) -> Response:
+async def tus_patch(request: Request, gateway: GatewayDep, caller: TusCaller, upload_id: str) -> Response:
     """Send the next bytes. What has come counts even if the connection breaks. The last ones make it a file."""
     tus.check_content_type(request.headers)
     offset = tus.number(request.headers, "Upload-Offset")
@@ -129,7 +128,7 @@ async def tus_patch(request: Request, gateway: GatewayDep, caller: TusCaller, up
 
 
 @router.delete("/{upload_id}", status_code=204, responses=NOT_THERE | NOT_SPOKEN)
-async def tus_delete(gateway: GatewayDep, caller: TusCaller, upload_id: UUID) -> Response:
+async def tus_delete(gateway: GatewayDep, caller: TusCaller, upload_id: str) -> Response:
     """Forget an upload. A file that it has become stays."""
     await terminate(ports_of(gateway), await begun_upload(gateway, caller, upload_id, KIND))
     return Response(status_code=204)
@@ -198,4 +197,4 @@ async def _finished(request: Request, gateway: Gateway, caller: Caller, upload: 
         raise Problem(tus.CHECKSUM_MISMATCH, str(error)) from error
     except UploadGone as error:
         raise Problem(410, str(error)) from error
-    return await begun_upload(gateway, caller, upload.upload_id, KIND)
+    return await begun_upload(gateway, caller, str(upload.upload_id), KIND)
