@@ -26,6 +26,7 @@ from varanger.common.ids import new_id
 from varanger.common.messages import Envelope, MediaStored, MediaUploaded
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.settings import Settings
+from varanger.common.telemetry.health import Progress
 from varanger.common.words import DeploymentSnapshot
 from varanger.ingest.application.ingest_media import IngestMedia
 from varanger.ingest.main import build_ingest
@@ -87,7 +88,7 @@ async def main(images: int) -> None:
     with ExitStack() as resources:
         folder = Path(resources.enter_context(TemporaryDirectory(prefix="varanger-bench-")))
         objects = open_object_store(f"file://{folder}/objects")
-        ingest = build_ingest(Settings(threads=1), objects, resources)
+        ingest = build_ingest(Settings(threads=1), objects, resources, Progress(60.0))
         pictures = [drawn(number) for number in range(DRAWN)]
         ours, exiftools = [], []
         for number in range(images):

@@ -1,9 +1,10 @@
 """A zip as a parcel of files: what its entries are called, and under which ids they go on."""
 
+import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from uuid import UUID, uuid5
+from uuid import UUID
 
 
 @dataclass(frozen=True)
@@ -44,8 +45,12 @@ _DRIVE = re.compile(r"[A-Za-z]:")
 
 
 def entry_media_id(archive_id: UUID, index: int) -> UUID:
-    """The id of an entry: it follows from the archive's and its place, so that unpacking twice makes the same media."""
-    return uuid5(archive_id, str(index))
+    """The id of an entry: it follows from the archive's and its place, so that unpacking twice makes the same media.
+
+    A UUIDv7 of the archive's own moment, so that lists, which go by id, show entries where the archive came in.
+    """
+    place = hashlib.sha256(archive_id.bytes + index.to_bytes(8, "big")).digest()
+    return UUID(bytes=archive_id.bytes[:8] + bytes([0x80 | place[0] & 0x3F]) + place[1:8])
 
 
 def clean_path(name: str, index: int) -> str:

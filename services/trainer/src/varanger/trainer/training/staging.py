@@ -54,7 +54,9 @@ def stage_images(images: Sequence[LabelledImage], folder: Path, side: int) -> St
             picture = read_image(image.path, side)
         except FileNotFoundError:
             raise
-        except OSError:  # Pillow's word for data that end early, and for what is no image at all
+        except (OSError, ImportError):
+            # Pillow's word for data that end early, and for what is no image at all; for the latter ultralytics, which
+            # replaces Pillow's `open`, asks for a HEIF reader first.
             damaged.append(image.path)
             continue
         scale = side / max(picture.size)
