@@ -103,7 +103,7 @@ async def measure_outbox(catalog: Catalog) -> None:
         .group_by(col(Outbox.lane))
     )
     async with catalog.reading() as session:
-        oldest = {lane: created_at for lane, created_at in await session.execute(query)}
+        oldest = {row[0]: row[1] for row in await session.execute(query)}
     for lane in Lane:
         age = (now() - oldest[lane]).total_seconds() if lane in oldest else 0.0
         metrics.OUTBOX_AGE_SECONDS.labels(lane).set(age)
