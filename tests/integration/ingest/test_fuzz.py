@@ -266,7 +266,7 @@ async def feed_all(fuzz: SimpleNamespace, corpus: Corpus, numbers: range) -> Non
     warm = 0
     for number in numbers:
         await fuzz.run.feed(mutated(corpus, number))
-        if number == len(numbers) // 5:
+        if number == numbers[len(numbers) // 5]:
             warm = resident_bytes()
         if (number + 1) % 1000 == 0:
             tell(fuzz.run, number + 1, resident_bytes() - warm)

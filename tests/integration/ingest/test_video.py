@@ -30,7 +30,7 @@ from varanger.ingest.domain.file_types import sniff
 from varanger.ingest.domain.verdict import Quarantine, QuarantineReason
 from varanger.ingest.domain.video import Video, VideoLimits
 
-LIMITS = VideoLimits(frames_per_s=1.0, max_frames=60, timeout_s=60.0, memory_bytes=1 << 31, max_pixels=4_000_000)
+LIMITS = VideoLimits(frames_per_s=1.0, max_frames=60, timeout_s=60.0, memory_bytes=1 << 30, max_pixels=4_000_000)
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ def test_a_video_that_swells(decode):
     assert refused(outcome) == QuarantineReason.DECOMPRESSION_BOMB
 
 
-@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGKILL, signal.SIGXCPU])
+@pytest.mark.parametrize("how", [signal.SIGSEGV, signal.SIGABRT, signal.SIGXCPU])
 def test_a_decoder_that_crashes_costs_one_file(decode, monkeypatch, tmp_path, how):
     crashing = tmp_path / "crashing.py"
     crashing.write_text(f"import os\nos.kill(os.getpid(), {int(how)})\n")
@@ -190,11 +190,15 @@ def test_a_decoder_that_crashes_costs_one_file(decode, monkeypatch, tmp_path, ho
     assert refused(decode(drawn_video(frames=2))) == expected
 
 
-def test_a_machine_that_cannot_decode_says_nothing_of_the_file(decode, monkeypatch, tmp_path):
+@pytest.mark.parametrize(
+    ("program", "said"),
+    [("import no_such_module_here", "no_such_module_here"), ("import os; os.kill(os.getpid(), 9)", "status -9")],
+)
+def test_a_machine_that_cannot_decode_says_nothing_of_the_file(decode, monkeypatch, tmp_path, program, said):
     away = tmp_path / "away.py"
-    away.write_text("import no_such_module_here\n")
+    away.write_text(program)
     monkeypatch.setattr(video_adapter, "PROGRAM", away)
-    with pytest.raises(OSError, match="no_such_module_here"):
+    with pytest.raises(OSError, match=said):
         decode(drawn_video(frames=2))
 
 

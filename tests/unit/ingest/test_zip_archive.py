@@ -79,6 +79,17 @@ def test_two_files_of_one_name_are_two(tmp_path):
     assert found[0].sha256 != found[1].sha256
 
 
+def test_a_file_without_a_name(zipped):
+    path = patched(zipped(("x§", NOISE)), b"x\xc2\xa7", b"", count=2)
+    data = bytearray(path.read_bytes())
+    for start, length in ((b"PK\x03\x04", 26), (b"PK\x01\x02", 28)):
+        struct.pack_into("<H", data, data.index(start) + length, 0)
+    end = data.index(b"PK\x05\x06")
+    struct.pack_into("<II", data, end + 12, 46, end - 46)
+    path.write_bytes(data)
+    assert [(one.path, one.bytes) for one in verify(path).entries] == [("entry-0", 5000)]
+
+
 def test_a_link_is_a_file_that_holds_where_it_points(tmp_path):
     path = tmp_path / "card.zip"
     link = zipfile.ZipInfo("a.jpg")

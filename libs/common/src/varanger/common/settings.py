@@ -36,7 +36,7 @@ class Settings(BaseSettings):
     video_frames_per_s: float = Field(default=1.0, gt=0, description="frames of a video that get a view and an answer")
     video_max_frames: int = Field(default=60, ge=1, description="at most this many, spread over a longer video")
     video_timeout_s: float = Field(default=60.0, gt=0, description="a video that takes longer is quarantined")
-    video_memory_bytes: int = Field(default=1 << 31, description="address space of the process that decodes a video")
+    video_memory_bytes: int = Field(default=1 << 30, description="address space of the process that decodes a video")
     archive_max_entries: int = Field(default=10_000, ge=1, description="a zip of more files is quarantined")
     archive_max_bytes: int = Field(default=20 << 30, description="a zip that unpacks to more is quarantined")
     archive_max_ratio: int = Field(default=200, ge=1, description="unpacked to packed bytes of one file in a zip")

@@ -54,10 +54,11 @@ def decode_video(path: Path, file_type: FileType, limits: VideoLimits) -> Video 
             )
         except subprocess.TimeoutExpired:
             return _too_slow(limits)
-        if ended.returncode < 0:
+        if ended.returncode < 0 and ended.returncode != -signal.SIGKILL:
             return _died_of(-ended.returncode, limits)
-        if ended.returncode != 0:
-            raise OSError(f"the video decoder does not run here: {ended.stderr.decode(errors='replace')[-500:]}")
+        if ended.returncode != 0:  # also where it was killed, as a system does that is out of memory: another try helps
+            said = ended.stderr.decode(errors="replace")[-500:]
+            raise OSError(f"the video decoder ended with status {ended.returncode}: {said}")
         said = json.loads(ended.stdout)
         if "reason" in said:
             return Quarantine(QuarantineReason(said["reason"]), said["detail"])

@@ -15,6 +15,16 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import av
+import av.error
+import av.logging
+import av.stream
+import numpy as np
+import simplejpeg
+
+from varanger.ingest.domain.video import sample_frames
+from varanger.ingest.domain.view import QUALITY, fit
+
 DECODERS = frozenset(
     (
         *("h264", "hevc", "libdav1d", "av1", "vp8", "libvpx-vp9", "vp9", "mpeg4", "mjpeg", "mjpegb", "h263", "h263p"),
@@ -38,9 +48,6 @@ class Refused(Exception):
 
 def answer(task: dict[str, Any]) -> dict[str, Any]:
     """Decode what `task` names. Either `{"reason", "detail"}`, or all fields of a `Video`, frames by number."""
-    import av
-    import simplejpeg  # noqa: F401 - a machine without it must say so before any verdict
-
     av.logging.set_level(av.logging.PANIC)
     try:
         return _decode(task)
@@ -49,17 +56,15 @@ def answer(task: dict[str, Any]) -> dict[str, Any]:
     except (MemoryError, BlockingIOError):  # the second where a thread of the decoder finds no room
         detail = f"its frames need more than {task['memory_bytes']} bytes of memory"
         return {"reason": "decompression_bomb", "detail": detail}
-    except OSError as error:
-        if error.errno is not None and error.errno > 0 and not isinstance(error, av.error.FFmpegError):
-            raise  # the disk's own
-        return {"reason": "corrupt_video", "detail": f"it cannot be opened as a video: {error.strerror or error}"}
+    except av.error.FFmpegError as error:  # its whole text names our temporary file
+        return {"reason": "corrupt_video", "detail": f"it cannot be read as a video: {error.strerror}"}
+    except OSError:
+        raise  # the disk's own
     except Exception as error:  # PyAV raises many kinds on broken files
         return {"reason": "corrupt_video", "detail": f"it cannot be decoded: {type(error).__name__}: {error}"}
 
 
 def _decode(task: dict[str, Any]) -> dict[str, Any]:
-    from varanger.ingest.domain.video import sample_frames
-
     shape = _measure(task)
     wanted = sample_frames(
         shape["count"], shape["frame_rate"], frames_per_s=task["frames_per_s"], max_frames=task["max_frames"]
@@ -72,6 +77,7 @@ def _decode(task: dict[str, Any]) -> dict[str, Any]:
             continue
         if not numbers:
             rotation = round(frame.rotation / 90) % 4
+            shape["width"], shape["height"] = shape["width"] or frame.width, shape["height"] or frame.height
         _write_view(frame, rotation, Path(task["folder"]) / f"{number}.jpg")
         numbers.append(number)
     if not numbers:
@@ -89,8 +95,6 @@ def _open(task: dict[str, Any]) -> tuple[Any, Any]:
 
     The format is the one its bytes were told by: FFmpeg's own guess could be a playlist that names other files.
     """
-    import av
-
     container = av.open(
         task["path"],
         format=task["format"],
@@ -114,8 +118,6 @@ def _open(task: dict[str, Any]) -> tuple[Any, Any]:
 
 def _measure(task: dict[str, Any]) -> dict[str, Any]:
     """Read the video's packets without decoding: how many frames there are, when each is shown, where it ends."""
-    import av
-
     shown: list[int] = []
     bare, end, damaged = 0, 0.0, False
     container, stream = _open(task)
@@ -164,8 +166,6 @@ def _measure(task: dict[str, Any]) -> dict[str, Any]:
 
 def _frames(task: dict[str, Any], places: dict[int, int], wanted: list[int]) -> Iterator[tuple[int, Any]]:
     """Each wanted frame with its number, the next whole one where it is broken; None stands for broken frames met."""
-    import av
-
     container, stream = _open(task)
     with container:
         # Where every frame stands for itself, those that nobody wants are not even decoded.
@@ -201,8 +201,6 @@ def _frames(task: dict[str, Any], places: dict[int, int], wanted: list[int]) -> 
 
 def _packets(container: Any, stream: Any) -> Iterator[Any]:
     """What can be read of the stream, and None behind it, which asks the decoder for what it still holds."""
-    import av
-
     with suppress(av.error.FFmpegError):  # `_measure` met it already
         yield from (packet for packet in container.demux(stream) if packet.size)
     yield None
@@ -210,11 +208,6 @@ def _packets(container: Any, stream: Any) -> Iterator[Any]:
 
 def _write_view(frame: Any, rotation: int, path: Path) -> None:
     """The frame as a view: fitted, turned upright by quarters counterclockwise, JPEG."""
-    import numpy as np
-    import simplejpeg
-
-    from varanger.ingest.domain.view import QUALITY, fit
-
     width, height = fit(frame.width, frame.height)
     pixels = frame.reformat(width=width, height=height, format="rgb24", interpolation="AREA").to_ndarray()
     upright = np.ascontiguousarray(np.rot90(pixels, rotation))

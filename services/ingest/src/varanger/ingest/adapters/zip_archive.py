@@ -16,6 +16,8 @@ from varanger.ingest.domain.archive import FREE_BYTES, Archive, ArchiveEntry, Ar
 from varanger.ingest.domain.verdict import Quarantine, QuarantineReason
 
 _CHUNK = 1 << 18
+_LONGEST_REASON = 300
+"""zipfile repeats whole names in its errors."""
 _DIRECTORY_BYTES_PER_ENTRY = 600
 """zipfile reads an archive's directory at once; a longer one is refused. Cameras' names take about 80 bytes."""
 _ENCRYPTED = 0x1
@@ -64,7 +66,7 @@ class ZipArchive:
         found = [
             (index, info)
             for index, info in enumerate(self._zip.infolist())
-            if not (info.is_dir() and info.file_size == 0)
+            if not (info.filename.endswith("/") and info.file_size == 0)  # `is_dir` fails on an empty name
         ]
         if not found:
             raise ArchiveUnreadable(QuarantineReason.EMPTY_ARCHIVE, "there is no file in the archive")
@@ -129,7 +131,7 @@ def _judging(what: str) -> Iterator[None]:
     except Exception as error:
         if isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno is not None):
             raise
-        detail = f"{what} cannot be read: {error or type(error).__name__}"
+        detail = f"{what} cannot be read: {str(error)[:_LONGEST_REASON] or type(error).__name__}"
         raise ArchiveUnreadable(QuarantineReason.CORRUPT_ARCHIVE, detail) from error
 
 
