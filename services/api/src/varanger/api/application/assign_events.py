@@ -4,6 +4,7 @@ Only the neighbourhood is looked at: the shots around a new one, up to a silence
 across. Whoever changes events holds the deployment's lock (`event_rows.lock_deployments`), so two recorders take turns.
 """
 
+from bisect import bisect_left, bisect_right
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
@@ -113,41 +114,72 @@ async def _neighbours(session: WriteSession, deployment: Deployment, fresh: Sequ
     """The recorded shots whose events these may change."""
     found: list[KnownShot] = []
     for numbered in (True, False):
-        times = [one.shot.when for one in fresh if not one.shot.alone and one.shot.numbered == numbered]
-        if times:
-            found.extend(await _between_silences(session, deployment, times, numbered=numbered))
+        seeds = [
+            known.captured_at
+            for known in fresh
+            if known.captured_at is not None and not known.shot.alone and known.shot.numbered == numbered
+        ]
+        if seeds:
+            found.extend(await _between_silences(session, deployment, sorted(seeds), numbered=numbered))
     return found
 
 
 async def _between_silences(
-    session: WriteSession, deployment: Deployment, times: Sequence[datetime], *, numbered: bool
+    session: WriteSession, deployment: Deployment, seeds: Sequence[datetime], *, numbered: bool
 ) -> list[KnownShot]:
-    """The shots of this kind around these times, out to a silence that none of their events reaches across."""
+    """The shots of this kind around these seconds, out to a silence that none of their events reaches across."""
     key = (deployment.project_id, deployment.deployment_id)
     silence = reach(deployment.event_gap_s, numbered=numbered) + _A_SECOND
-    spans = _joined([(_moved(time, -silence), _moved(time, silence)) for time in times])
-    while True:
+    spans = _joined([(_moved(seed, -silence), _moved(seed, silence)) for seed in seeds])
+    found: dict[UUID, KnownShot] = {}
+    while spans:
         shots = [
             known
             for known in await event_rows.shots_within(session, key, spans)
             if not known.shot.alone and known.shot.numbered == numbered
         ]
-        moments = sorted([*times, *(known.captured_at for known in shots if known.captured_at is not None)])
-        wider = _joined([_widened(span, moments, silence) for span in spans])
-        if wider == spans:
-            return shots
-        spans = wider
+        shots.sort(key=_second)
+        wider: list[Span] = []
+        for span in spans:
+            inside = shots[bisect_left(shots, span[0], key=_second) : bisect_right(shots, span[1], key=_second)]
+            of_span = seeds[bisect_left(seeds, span[0]) : bisect_right(seeds, span[1])]
+            needed, reached = _reached(span, of_span, inside, silence)
+            if needed == span:
+                found.update((known.shot.media_id, known) for known in reached)
+            else:
+                wider.append(needed)
+        spans = _joined(wider)
+    return list(found.values())
 
 
-def _widened(span: Span, moments: Sequence[datetime], silence: timedelta) -> Span:
-    """Twice as far on the side where it does not begin, or end, in silence: few steps reach the end of any burst."""
+def _reached(
+    span: Span, seeds: Sequence[datetime], shots: Sequence[KnownShot], silence: timedelta
+) -> tuple[Span, list[KnownShot]]:
+    """The shots that hang together with the seeds; and the span, twice as far where its end cut them off.
+
+    Args:
+        span: where the shots were looked for.
+        seeds: in order, at least one.
+        shots: in order.
+        silence: what tears a chain.
+    """
     begin, end = span
-    inside = [moment for moment in moments if begin <= moment <= end]
-    if inside[0] - begin < silence:
+    first, last = seeds[0], seeds[-1]
+    for known in reversed(shots):
+        if first - _second(known) < silence:
+            first = min(first, _second(known))
+    for known in shots:
+        if _second(known) - last < silence:
+            last = max(last, _second(known))
+    if first - begin < silence:
         begin = _moved(begin, begin - end)
-    if end - inside[-1] < silence:
+    if end - last < silence:
         end = _moved(end, end - span[0])
-    return begin, end
+    return (begin, end), [known for known in shots if first <= _second(known) <= last]
+
+
+def _second(known: KnownShot) -> datetime:
+    return known.captured_at or datetime.min
 
 
 def _moved(time: datetime, by: timedelta) -> datetime:
