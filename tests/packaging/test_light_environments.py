@@ -353,6 +353,9 @@ def test_the_client_needs_httpx_alone(environments: dict[str, Environment], tmp_
     assert set(installed) == needed
     answer = json.loads(environment.probe(upload_to_itself, drawn_photo(tmp_path / "IMG_0001.JPG")))
     assert answer == ["IMG_0001.JPG", "accepted", "7"]
+    assert "send | watch | status" in run_quietly(
+        [environment.folder / "bin" / "varanger-field", "--help"], cwd=tmp_path
+    )
 
 
 def list_distributions() -> None:

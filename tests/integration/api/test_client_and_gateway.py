@@ -58,7 +58,7 @@ def _use(url: str, key: str, folder: Path) -> None:
         listed = list(client.media("tundra"))
         assert len(listed) == 30
         assert {item.original_path for item in listed} >= {"DCIM/100RECNX/IMG_0000.JPG"}
-        assert client.one_media(listed[0].media_id).history
+        assert client.one_media(listed[-1].media_id).history
         asked = client.request_round("tundra", {"overall": 5})
         assert client.round(asked.round_id).state == "requested"
         assert list(client.tasks(asked.round_id)) == []

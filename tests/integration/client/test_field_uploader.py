@@ -1,90 +1,16 @@
 """`varanger-field` against a gateway over HTTP: the small one that keeps to the contract, and the real one."""
 
-import hashlib
-import io
-import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
-from tests.integration.client.bad_link import bad_link
-from tests.integration.client.gateways import DEPLOYMENT, PROJECT, FakeGateway, gateway_of
+from tests.integration.client.field_runs import NAMES, expected, rows, write
+from tests.integration.client.gateways import DEPLOYMENT, PROJECT
 
-from varanger.client import AsyncVarangerClient, RequestRefused, VarangerClient
-from varanger.client.field import sending
-from varanger.client.field.ends import Exit
-from varanger.client.field.errands import Loop
-from varanger.client.field.journal import Journal
 from varanger.client.field.lock import alone_with
-from varanger.client.field.main import run
-from varanger.client.field.sending import Manner, Sender
-from varanger.client.field.showing import Screen
-
-OPENAPI = json.loads((Path(__file__).parents[3] / "docs" / "schemas" / "openapi.json").read_text(encoding="utf-8"))
-IN_PIECES = ["fake", *(["real"] if "/v1/uploads/tus" in OPENAPI["paths"] else [])]
-NAMES = ["DCIM/100RECNX/IMG_0001.JPG", "DCIM/100RECNX/IMG_0002.JPG", "DCIM/101RECNX/IMG_0001.JPG"]
-
-
-@pytest.fixture(params=["fake", "real"])
-def gateway(request, tmp_path):
-    with gateway_of(request.param, tmp_path / "gateway") as opened:
-        yield opened
-
-
-@pytest.fixture
-def fake(tmp_path):
-    with gateway_of("fake", tmp_path) as opened:
-        yield opened
-
-
-@pytest.fixture
-def card(tmp_path):
-    return write(tmp_path / "card", {name: name.encode() for name in NAMES})
-
-
-def write(folder, files):
-    for name, content in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
-
-
-class Field:
-    """`varanger-field` in this process."""
-
-    def __init__(self, folder, monkeypatch):
-        self.journal = folder / "state" / "journal.sqlite"
-        self.said = ""
-        self._monkeypatch = monkeypatch
-
-    def __call__(self, command, card, gateway=None, *words, key=None):
-        more = []
-        if command != "status":
-            self._monkeypatch.setenv("VARANGER_KEY", key or gateway.key)
-            more = ["--url", gateway.url, "--project", PROJECT, "--deployment", DEPLOYMENT, "--settle", "0.05"]
-        out = io.StringIO()
-        status = run([command, str(card), "--journal", str(self.journal), *more, *words], Screen(out))
-        self.said = out.getvalue()
-        return status
-
-
-@pytest.fixture
-def field(tmp_path, monkeypatch):
-    return Field(tmp_path, monkeypatch)
-
-
-def rows(gateway):
-    return sorted((row.path, row.sha256) for row in gateway.held() if not row.duplicate)
-
-
-def expected(card):
-    files = sorted(path for path in card.rglob("*") if path.is_file() and not path.is_symlink())
-    return [(path.relative_to(card).as_posix(), hashlib.sha256(path.read_bytes()).hexdigest()) for path in files]
 
 
 def test_a_card_is_brought_once(field, gateway, card):
@@ -132,36 +58,6 @@ def test_an_empty_file_is_the_gateways_to_judge(field, gateway, tmp_path):
     assert rows(gateway) == expected(card)
 
 
-@pytest.mark.parametrize("kind", IN_PIECES)
-def test_a_large_file_goes_on_where_the_gateway_stands(field, kind, tmp_path):
-    content = random.Random(1).randbytes(9 << 20)
-    card = write(tmp_path / "card", {"long.mp4": content, "small.jpg": b"s"})
-    with gateway_of(kind, tmp_path / "gateway") as gateway:
-        with bad_link(gateway.url, seed=7, cut_share=1.0, longest_life=6 << 20) as link:
-            through_it = type("Far", (), {"url": link.url, "key": gateway.key})
-            assert field("send", card, through_it, "--large", "1M", "--tries", "100") == 0
-            assert link.cuts > 0
-        assert rows(gateway) == expected(card)
-        if isinstance(gateway, FakeGateway):
-            assert sum(end - begin for begin, end in gateway.pieces) == len(content), "no byte was kept twice"
-            assert len(gateway.tus) == 1
-
-
-def test_an_upload_that_has_expired_is_begun_again(field, fake, tmp_path):
-    content = random.Random(1).randbytes(9 << 20)
-    card = write(tmp_path / "card", {"long.mp4": content})
-    refused = []
-
-    def after_the_first_piece(method, _path):
-        if method == "PATCH" and fake.pieces and not refused:
-            refused.append(method)
-            fake.tus.clear()
-
-    fake.refuse = after_the_first_piece
-    assert field("send", card, fake, "--large", "1M") == 0
-    assert rows(fake) == expected(card)
-
-
 def test_a_file_that_changes_on_the_way_is_hashed_again(field, fake, card, monkeypatch):
     path = card / NAMES[0]
     changed = []
@@ -172,79 +68,6 @@ def test_a_file_that_changes_on_the_way_is_hashed_again(field, fake, card, monke
             path.write_bytes(b"the camera was still writing it, " * 3)
 
     fake.refuse = change
-    assert field("send", card, fake) == 0
-    assert rows(fake) == expected(card)
-
-
-def test_bytes_damaged_on_the_way_are_sent_again_but_not_for_ever(field, fake, card):
-    left = [1]
-
-    def damaged(method, _path):
-        if method == "PUT" and left[0]:
-            left[0] -= 1
-            return 422, {}
-        return None
-
-    fake.refuse = damaged
-    assert field("send", card, fake) == 0
-    assert rows(fake) == expected(card)
-    write(card, {"cursed.jpg": b"cursed"})
-    left[0] = 1000
-    assert field("send", card, fake) == 1
-    assert "cursed.jpg is refused: 422" in field.said
-    assert left[0] == 997
-
-
-def test_too_large_is_refused_told_and_tried_again_when_asked_to(field, fake, card):
-    fake.refuse = lambda method, _: (413, {}) if method == "PUT" else None
-    assert field("send", card, fake) == 1
-    assert field.said.count("is refused: 413 No: not for you") == 3
-    assert field("status", card) == 1
-    assert f"refused {NAMES[0]}: 413 No: not for you" in field.said
-    fake.refuse = lambda *_: None
-    assert field("send", card, fake) == 1, "not asked for again by itself"
-    assert field("send", card, fake, "--retry-refused") == 0
-    assert rows(fake) == expected(card)
-
-
-@pytest.mark.parametrize("status", [401, 403, 404])
-def test_what_a_person_must_mend_stops(field, fake, card, status):
-    fake.refuse = lambda *_: (status, {})
-    assert field("watch", card, fake) == 3
-    assert f"the gateway refuses: {status} No: not for you" in field.said
-    assert sum(fake.asked.values()) == 1
-
-
-def test_the_real_gateway_says_who_is_refused_and_why(field, card, tmp_path):
-    with gateway_of("real", tmp_path / "gateway") as gateway:
-        assert field("send", card, gateway, key="vk_wrong") == 3
-        assert "401" in field.said
-        assert field("send", card, gateway, "--deployment", "south-9") == 3
-        assert "south-9" in field.said
-        assert field("send", card, gateway, "--project", "steppe") == 3
-
-
-def test_a_busy_gateway_is_left_alone_for_as_long_as_it_says(fake, card, tmp_path):
-    left = [(429, {"Retry-After": "30"})]
-    fake.refuse = lambda *_: left.pop() if left else None
-    slept = []
-    with Journal(tmp_path / "journal.sqlite") as journal, VarangerClient(fake.url, fake.key, tries=1) as client:
-        errand = journal.errand(card, fake.url, PROJECT, DEPLOYMENT)
-        sender = Sender(client, journal, errand, Manner(settle_s=0.0), print)
-        loop = Loop(sender, Screen(io.StringIO()), False, 10.0, 3, False, sleep=slept.append)
-        assert loop.run() is Exit.ALL_CONFIRMED
-    [waited] = slept
-    assert 30.25 <= waited <= 30.75
-    assert rows(fake) == expected(card)
-
-
-def test_send_gives_up_and_goes_on_the_next_time(field, fake, card):
-    fake.refuse = lambda method, _: (503, {}) if method == "PUT" else None
-    assert field("send", card, fake, "--tries", "2") == 6
-    assert "given up after 2 tries" in field.said
-    assert fake.asked["PUT sha256"] == 2
-    assert fake.asked["POST check"] == 2, "asked whether it had arrived before it was sent again"
-    fake.refuse = lambda *_: None
     assert field("send", card, fake) == 0
     assert rows(fake) == expected(card)
 
@@ -263,87 +86,6 @@ def test_more_than_a_thousand_known_files_are_asked_for_in_batches(field, fake, 
         fake.accept(path, digest, "live")
     assert field("send", card, fake) == 0
     assert (fake.asked["POST check"], fake.asked["PUT sha256"]) == (2, 0)
-
-
-def test_sources_stay_unless_told(field, gateway, card):
-    assert field("send", card, gateway) == 0
-    assert len(expected(card)) == 3
-
-
-def test_confirmed_sources_are_removed_when_told_to(field, gateway, card):
-    (card / "empty").mkdir()
-    before = expected(card)
-    assert field("send", card, gateway, "--delete-confirmed") == 0
-    assert expected(card) == []
-    assert (card / "DCIM" / "101RECNX").is_dir()
-    assert (card / "empty").is_dir()
-    assert rows(gateway) == before
-    assert field("send", card, gateway, "--delete-confirmed") == 0
-
-
-def test_a_source_that_became_another_is_sent_and_not_removed_before(field, fake, card, monkeypatch):
-    assert field("send", card, fake) == 0
-    path = card / NAMES[0]
-    known = path.stat()
-    path.write_bytes(bytes(reversed(NAMES[0].encode())))
-    os.utime(path, ns=(known.st_atime_ns, known.st_mtime_ns))
-    other = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert field("send", card, fake, "--delete-confirmed") == 0
-    assert (NAMES[0], other) in rows(fake), "same size, same date, other content"
-    assert expected(card) == []
-
-
-def test_nothing_is_removed_that_the_gateway_has_no_more(field, fake, card):
-    assert field("send", card, fake) == 0
-    fake.first.clear()
-    fake.rows.clear()
-    before = expected(card)
-    fake.refuse = lambda method, _: (503, {}) if method == "PUT" else None
-    assert field("send", card, fake, "--delete-confirmed", "--tries", "1") == 6
-    assert expected(card) == before
-    fake.refuse = lambda *_: None
-    assert field("send", card, fake, "--delete-confirmed") == 0
-    assert rows(fake) == before
-
-
-def test_a_card_that_is_taken_out(field, fake, card, tmp_path):
-    fake.refuse = lambda method, _: (503, {}) if method == "PUT" else None
-    assert field("send", card, fake, "--tries", "1") == 6
-    card.rename(tmp_path / "elsewhere")
-    assert field("send", card, fake) == 5
-    card.mkdir()
-    assert field("send", card, fake) == 5, "an empty mount point"
-    assert "was the card taken out" in field.said
-    card.rmdir()
-    (tmp_path / "elsewhere").rename(card)
-    fake.refuse = lambda *_: None
-    assert field("send", card, fake) == 0
-    assert rows(fake) == expected(card)
-
-
-def test_a_file_that_goes_before_it_was_sent_is_told(field, fake, card):
-    fake.refuse = lambda method, _: (503, {}) if method == "PUT" else None
-    assert field("send", card, fake, "--tries", "1") == 6
-    (card / NAMES[1]).unlink()
-    fake.refuse = lambda *_: None
-    assert field("send", card, fake) == 1
-    assert field("status", card) == 0
-    assert f"gone {NAMES[1]}: it is not in the folder any more" in field.said
-
-
-def test_a_file_that_cannot_be_read_keeps_no_other_back(field, fake, card, monkeypatch):
-    measure = sending.measure
-
-    def broken(path):
-        if path.name == "IMG_0002.JPG":
-            raise OSError(5, "Input/output error")
-        return measure(path)
-
-    monkeypatch.setattr(sending, "measure", broken)
-    assert field("send", card, fake) == 1
-    assert f"{NAMES[1]}: it cannot be read: Input/output error" in field.said
-    assert [path for path, _ in rows(fake)] == [NAMES[0], NAMES[2]]
-    monkeypatch.undo()
 
 
 def test_links_and_unfinished_files_are_left_out_and_told(field, fake, card):
@@ -400,34 +142,3 @@ def until(condition, process, log):
         assert process.poll() is None, log.read_text()
         assert time.monotonic() < deadline, log.read_text()
         time.sleep(0.1)
-
-
-@pytest.mark.parametrize("kind", IN_PIECES)
-async def test_the_sdk_that_awaits_sends_by_digest_and_in_pieces(kind, tmp_path):
-    content = random.Random(2).randbytes(9 << 20)
-    card = write(tmp_path / "card", {"long.mp4": content, "small.jpg": b"s"})
-    (_, long), (_, small) = expected(card)
-    with gateway_of(kind, tmp_path / "gateway") as gateway:
-        with bad_link(gateway.url, seed=9, cut_share=1.0, longest_life=6 << 20) as link:
-            async with AsyncVarangerClient(link.url, gateway.key) as client:
-                assert (await client.check(PROJECT, [long, small])).unknown == (long, small)
-                offsets = []
-                verdict = await client.upload_large(
-                    PROJECT, DEPLOYMENT, card / "long.mp4", on_offset=offsets.append, cuts=50
-                )
-                assert (verdict.verdict, verdict.sha256) == ("accepted", long)
-                assert offsets == sorted(offsets)
-                assert offsets[-1] == len(content)
-                put = await client.put_file(PROJECT, DEPLOYMENT, card / "small.jpg", sha256=small, name="small.jpg")
-                assert put.verdict == "accepted"
-                known = await client.check(PROJECT, [long, small])
-        assert known.media_ids() == {long: verdict.media_id, small: put.media_id}
-        assert rows(gateway) == expected(card)
-
-
-def test_other_bytes_than_promised_are_kept_nowhere(gateway, card):
-    with VarangerClient(gateway.url, gateway.key) as client:
-        with pytest.raises(RequestRefused, match="422"):
-            client.put_file(PROJECT, DEPLOYMENT, card / NAMES[0], sha256="0" * 64, name="x.jpg")
-        assert client.check(PROJECT, ["0" * 64]).known == ()
-    assert gateway.held() == []
