@@ -1,6 +1,7 @@
 """What every `ObjectStore` promises (varanger.common.ports.objects), run on each adapter."""
 
 import asyncio
+import hashlib
 import os
 import tracemalloc
 from datetime import UTC, datetime, timedelta
@@ -104,6 +105,8 @@ async def test_malformed_keys_are_refused(store, key, tmp_path):
         store.fetch(key, tmp_path / "x"),
         store.copy(key, "a"),
         store.copy("a", key),
+        store.join([key], "a"),
+        store.join([], key),
         store.head(key),
         store.delete(key),
         anext(store.stream(key)),
@@ -137,6 +140,54 @@ async def test_a_copy_is_independent_of_its_source(store, base):
     assert await store.get(f"{base}/b") == b"before"
     await store.copy(f"{base}/a", f"{base}/b")
     assert await store.get(f"{base}/b") == b"after"
+
+
+@pytest.mark.parametrize(
+    "sizes", [[], [0], [1], [3, 0, 5], [700_000] * 3, [6 << 20, 9 << 20, 1]], ids=["no", "0", "1", "few", "3", "big"]
+)
+async def test_joined_objects_are_one(store, base, sizes):
+    pieces = [os.urandom(size) for size in sizes]
+    keys_of_pieces = [f"{base}/piece/{number}" for number in range(len(pieces))]
+    for key, piece in zip(keys_of_pieces, pieces, strict=True):
+        await store.put(key, piece)
+    await store.put(f"{base}/whole", b"what was there before")
+    joined = await store.join(keys_of_pieces, f"{base}/whole")
+    whole = b"".join(pieces)
+    assert (joined.bytes, joined.sha256) == (len(whole), hashlib.sha256(whole).hexdigest())
+    assert await store.get(f"{base}/whole") == whole
+    assert await keys(store, base) == [*keys_of_pieces, f"{base}/whole"]
+
+
+async def test_hundreds_of_small_pieces_are_joined_in_the_order_given(store, base):
+    names = [f"{base}/{number:03d}" for number in range(200)]
+    room = asyncio.Semaphore(8)
+
+    async def put(key: str) -> None:
+        async with room:
+            await store.put(key, key.encode())
+
+    await asyncio.gather(*(put(key) for key in names))
+    names.reverse()
+    await store.join(names, f"{base}/whole")
+    assert await store.get(f"{base}/whole") == b"".join(name.encode() for name in names)
+
+
+async def test_a_join_with_a_missing_piece_leaves_nothing(store, base):
+    await store.put(f"{base}/a", b"a" * (9 << 20))
+    with pytest.raises(ObjectMissing):
+        await store.join([f"{base}/a", f"{base}/missing"], f"{base}/whole")
+    assert await keys(store, base) == [f"{base}/a"]
+
+
+async def test_a_join_holds_no_whole_object_in_memory(store, base):
+    await store.put(f"{base}/a", os.urandom(24 << 20))
+    tracemalloc.start()
+    joined = await store.join([f"{base}/a"] * 4, f"{base}/whole")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert joined.bytes == BIG_BYTES
+    assert peak < BIG_BYTES // 3
+    await store.delete(f"{base}/whole")
 
 
 async def test_list_is_in_key_order_below_a_prefix(store, base):
@@ -226,6 +277,7 @@ async def test_a_store_that_is_gone_says_so_and_comes_back(rig, store, base, tmp
         store.get(f"{base}/a"),
         store.fetch(f"{base}/a", tmp_path / "x"),
         store.copy(f"{base}/a", f"{base}/c"),
+        store.join([f"{base}/a"], f"{base}/c"),
         store.head(f"{base}/a"),
         store.delete(f"{base}/a"),
         anext(store.stream(f"{base}/a")),

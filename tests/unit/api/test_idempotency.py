@@ -9,7 +9,7 @@ from varanger.api.application import idempotency
 from varanger.api.application.keys import create_key
 from varanger.api.domain.access import KeyLimits, Scope
 from varanger.api.gateway.limits import Limits
-from varanger.common.catalog.tables import Deployment, IdempotencyKey, MediaHistory, Project, Upload
+from varanger.common.catalog.tables import Deployment, IdempotencyKey, MediaHistory, PartialUpload, Project, Upload
 from varanger.common.clock import now
 from varanger.common.errors import DependencyDown
 
@@ -267,3 +267,20 @@ async def test_a_table_is_streamed_and_not_kept(house):
     assert answer.status_code == 200
     assert answer.text.startswith("locality")
     assert await house.rows(IdempotencyKey) == []
+
+
+async def test_an_upload_in_pieces_is_begun_once(house):
+    headers = house.auth("upload") | KEY | {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    metadata = {"Upload-Metadata": "filename YS5qcGc="}
+    query = {"project": "tundra", "deployment": "north-1"}
+    first, again = [
+        await house.client.post("/v1/uploads/tus", params=query, headers=headers | metadata) for _ in range(2)
+    ]
+    assert first.status_code == again.status_code == 201, first.text
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    assert len(await house.rows(PartialUpload)) == 1
+    longer = await house.client.post(
+        "/v1/uploads/tus", params=query, headers=headers | metadata | {"Upload-Length": "6"}
+    )
+    assert longer.status_code == 422

@@ -21,6 +21,10 @@ class ObjectMissing(VarangerError):
     """No object under that key."""
 
 
+class PartsRefused(VarangerError):
+    """The store does not make an object of these parts: one was sent again meanwhile, or is too small."""
+
+
 class Unroutable(VarangerError):
     """A message that no queue is bound for: a fault of the topology, raised rather than lost."""
 

@@ -33,6 +33,12 @@ class Settings(BaseSettings):
 
     max_file_bytes: int = Field(default=1 << 30, description="a larger file is refused with 413")
     max_pixels: int = Field(default=200_000_000, description="a larger image is a decompression bomb: quarantined")
+    partial_uploads_kept_s: float = Field(
+        default=604_800.0, gt=0, description="a tus upload that is not finished by then is removed"
+    )
+    presigned_for_s: int = Field(
+        default=86_400, ge=1, le=604_800, description="how long the URLs of a presigned upload hold; S3 allows 7 days"
+    )
     bulk_backlog_limit: int = Field(default=100_000, description="bulk uploads are refused with 429 beyond this")
     requests_per_minute: int = Field(default=0, ge=0, description="of one key to one gateway; 0: no limit")
     bytes_per_hour: int = Field(default=0, ge=0, description="that one key may send to one gateway; 0: no limit")

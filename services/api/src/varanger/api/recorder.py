@@ -9,6 +9,7 @@ from varanger.api.application.record_facts import fact_recorder
 from varanger.api.application.record_releases import release_recorder
 from varanger.api.application.sweep import forget_inbox, sweep_recorded, sweep_rowless
 from varanger.api.application.take_dead_letters import DeadLetterTaker
+from varanger.api.application.tidy_partial_uploads import tidy_partial_uploads
 from varanger.common import topology
 from varanger.common.catalog.leases import take_lease
 from varanger.common.catalog.opening import wired_catalog
@@ -46,6 +47,7 @@ async def build_recorder(wiring: Wiring) -> Service:
     async def tidy_step() -> bool:
         if await take_lease(catalog, "tidy", holder, LEASE_S) is not None:
             await sweep_rowless(catalog, objects, settings.sweep_after_s)
+            await tidy_partial_uploads(catalog, objects, settings.sweep_after_s)
             await forget_inbox(catalog)
             await forget_idempotency_keys(catalog)
         return False

@@ -7,22 +7,23 @@ start removes. One key must not be another key's folder (`a` and `a/b`).
 
 import asyncio
 import errno
+import hashlib
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from stat import S_ISREG
-from typing import ParamSpec, TypeVar
+from typing import IO, ParamSpec, TypeVar
 from uuid import uuid4
 
 from varanger.common.adapters.object_keys import check_key, is_key_part
 from varanger.common.errors import DependencyDown, ObjectMissing
-from varanger.common.ports.objects import StoredObject
+from varanger.common.ports.objects import Joined, StoredObject
 
 _Given = ParamSpec("_Given")
 _Answer = TypeVar("_Answer")
@@ -39,6 +40,8 @@ _LIST_BATCH = 1000
 
 class FileObjectStore:
     """`ObjectStore` in a folder, on threads of its own."""
+
+    direct = None
 
     def __init__(self, folder: Path, *, threads: int = 4) -> None:
         self._folder = folder.absolute()
@@ -73,6 +76,11 @@ class FileObjectStore:
     async def copy(self, source: str, target: str) -> None:
         """A hard link where the file system has them: nothing here ever writes into an existing file."""
         await self._run(source, self._copy, self._path(source), self._path(target))
+
+    async def join(self, sources: Sequence[str], target: str) -> Joined:
+        """Written as one temporary file, hashed on the way, then shown under its key."""
+        paths = [self._path(key) for key in sources]
+        return await self._run(", ".join(sources)[:200], self._join, paths, self._path(target))
 
     async def head(self, key: str) -> StoredObject | None:
         """What is there, or None."""
@@ -122,14 +130,34 @@ class FileObjectStore:
         return self._folder / check_key(key)
 
     def _put(self, path: Path, data: bytes | Path) -> None:
+        def write(file: IO[bytes]) -> None:
+            if isinstance(data, bytes):
+                file.write(data)
+            else:
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+
+        self._write(path, write)
+
+    def _join(self, sources: Sequence[Path], target: Path) -> Joined:
+        total, sha256 = 0, hashlib.sha256()
+
+        def write(file: IO[bytes]) -> None:
+            nonlocal total
+            for path in sources:
+                with path.open("rb") as source:
+                    while chunk := source.read(1 << 20):
+                        sha256.update(chunk)
+                        total += file.write(chunk)
+
+        self._write(target, write)
+        return Joined(total, sha256.hexdigest())
+
+    def _write(self, path: Path, write: Callable[[IO[bytes]], None]) -> None:
         temporary = self._temporary / uuid4().hex
         try:
             with temporary.open("xb") as file:
-                if isinstance(data, bytes):
-                    file.write(data)
-                else:
-                    with data.open("rb") as source:
-                        shutil.copyfileobj(source, file, 1 << 20)
+                write(file)
                 file.flush()
                 os.fsync(file.fileno())
             self._show(temporary, path)

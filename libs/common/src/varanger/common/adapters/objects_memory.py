@@ -1,17 +1,20 @@
 """An `ObjectStore` in memory: the fake that tests of the services use. Nothing is durable."""
 
 import asyncio
-from collections.abc import AsyncIterator
+import hashlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from varanger.common.adapters.object_keys import check_key
 from varanger.common.clock import now
 from varanger.common.errors import ObjectMissing
-from varanger.common.ports.objects import StoredObject
+from varanger.common.ports.objects import Joined, StoredObject
 
 
 class MemoryObjectStore:
     """Keeps every object in a dictionary; as the port says otherwise."""
+
+    direct = None
 
     def __init__(self) -> None:
         self._objects: dict[str, tuple[bytes, StoredObject]] = {}
@@ -41,6 +44,12 @@ class MemoryObjectStore:
     async def copy(self, source: str, target: str) -> None:
         """As the port says."""
         await self.put(target, await self.get(source))
+
+    async def join(self, sources: Sequence[str], target: str) -> Joined:
+        """As the port says, but for the memory."""
+        whole = b"".join([await self.get(key) for key in sources])
+        await self.put(target, whole)
+        return Joined(len(whole), hashlib.sha256(whole).hexdigest())
 
     async def head(self, key: str) -> StoredObject | None:
         """As the port says."""

@@ -416,7 +416,7 @@ class Inbox(SQLModel, table=True):
 
 
 class PartialUpload(SQLModel, table=True):
-    """A file that is still on its way in pieces: by tus, or by presigned parts. Writer: api (gateway, tidied by it)."""
+    """A file on its way in pieces: by tus, or by presigned parts. Writer: api (gateway; the recorder tidies)."""
 
     __tablename__ = "partial_upload"
     __table_args__ = (Index("partial_upload_expiring", "state", "expires_at"),)
@@ -436,13 +436,13 @@ class PartialUpload(SQLModel, table=True):
     """As announced; verified before it counts."""
     offset: int = Field(default=0, sa_type=BigInteger)
     parts: list[Any] = Field(default_factory=list, sa_type=Json)
-    """tus: `[{"key", "offset", "bytes"}]`, the pieces in the object store; presigned: nothing, the store keeps them."""
+    """tus: `[{"key", "offset", "bytes"}]`, the pieces in the object store; presigned: `[{"bytes"}]`, as announced."""
     store_upload_id: str | None = None
     """The object store's own id of a multipart upload."""
     state: str = "open"
     """`open`, `done` or `gone`."""
     verdict: dict[str, Any] | None = Field(default=None, sa_type=Json)
-    """What became of the finished file; told again to whoever asks again."""
+    """What became of the finished file, told again to whoever asks again; of a refused one `{"reason"}`."""
     created_at: datetime = Field(default_factory=now, sa_type=UtcDateTime)
     expires_at: datetime = Field(sa_type=UtcDateTime)
 

@@ -1,10 +1,12 @@
 """`ObjectStore`: bytes under keys, durable once acknowledged."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
+
+from varanger.common.ports.direct_uploads import DirectUploads
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,15 @@ class StoredObject:
     """Aware UTC."""
 
 
+@dataclass(frozen=True)
+class Joined:
+    """What `join` wrote."""
+
+    bytes: int
+    sha256: str
+    """Of the very bytes that were written, in hex."""
+
+
 class ObjectStore(Protocol):
     """Keys are `/`-separated, of `[A-Za-z0-9._=-]` and at most 512 characters. Opened by `open_object_store(url)`.
 
@@ -24,6 +35,10 @@ class ObjectStore(Protocol):
     Every method raises DependencyDown where the store does not answer or refuses for reasons of its own
     (wrong credentials too: pausing beats losing), and ValueError for a malformed key.
     """
+
+    @property
+    def direct(self) -> DirectUploads | None:
+        """Uploads that go past us, straight into the store; None where a store has no such thing (a folder)."""
 
     async def put(self, key: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> None:
         """Store the bytes, or a local file's bytes, replacing what was there. Durable on return, never half visible."""
@@ -39,6 +54,12 @@ class ObjectStore(Protocol):
 
     async def copy(self, source: str, target: str) -> None:
         """Server-side copy, replacing the target; the same bytes twice is the same as once. Raises ObjectMissing."""
+
+    async def join(self, sources: Sequence[str], target: str) -> Joined:
+        """Store the objects' bytes, one after another, as one object; memory independent of their size.
+
+        The target is replaced, durable on return, never half visible; the sources stay. Raises ObjectMissing.
+        """
 
     async def head(self, key: str) -> StoredObject | None:
         """What is there, or None."""

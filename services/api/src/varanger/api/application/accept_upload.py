@@ -5,7 +5,7 @@ the loser removes its own object, and nobody else's, and answers `duplicate`.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -35,11 +35,18 @@ log = structlog.get_logger("varanger.api")
 
 
 @dataclass(frozen=True)
+class Placed:
+    """Bytes that are in the store already, under the incoming key of this media id, where nobody else writes."""
+
+    media_id: UUID
+
+
+@dataclass(frozen=True)
 class ReceivedFile:
-    """A file that is wholly here, with the path its client gave it."""
+    """A file that is wholly here, with the path its client gave it. `sha256` and `bytes` were read off `source`."""
 
     given_path: str
-    path: Path
+    source: Path | Placed
     sha256: str
     bytes: int
 
@@ -65,37 +72,62 @@ class Verdict:
     reason: str = ""
 
 
+Beside = Callable[[WriteSession, list[Verdict]], Awaitable[None]]
+"""What else is written in the transaction that accepts files; what it raises undoes that."""
+
+
+def incoming_key(project_id: str, media_id: UUID) -> str:
+    """Where a file's bytes wait for ingest. Without an upload row they are swept after a day."""
+    return f"incoming/{project_id}/{media_id}"
+
+
 async def accept_upload(
-    catalog: Catalog, objects: ObjectStore, sender: Sender, files: Sequence[ReceivedFile]
+    catalog: Catalog,
+    objects: ObjectStore,
+    sender: Sender,
+    files: Sequence[ReceivedFile],
+    beside: Beside | None = None,
+    *,
+    new: bool = False,
 ) -> list[Verdict]:
-    """Take files, all or none; one verdict each, in order.
+    """Take files, all or none; one verdict each, in order. Of placed files that are not taken the object is removed.
+
+    `new`: the caller has just asked, and the project has none of them. What came since is told apart all the same.
 
     Raises:
         DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
     """
-    uploads = [_upload(sender, file.given_path, file.sha256, file.bytes) for file in files]
+    uploads = [_upload(sender, file.given_path, file.sha256, file.bytes, _media_id(file)) for file in files]
     project_id = sender.deployment.project_id
-    async with catalog.reading() as session:
-        known = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+    contents = {file.sha256 for file in files}
+    known = set() if new else await _known(catalog, project_id, contents)
     fresh = {upload.sha256: upload for upload in reversed(uploads) if upload.sha256 not in known}
-    sources = {upload.media_id: file.path for upload, file in zip(uploads, files, strict=True)}
+    sources = {upload.media_id: file.source for upload, file in zip(uploads, files, strict=True)}
+    wanted = [(upload.incoming_key, sources[upload.media_id]) for upload in fresh.values()]
+    placed = [upload for upload in uploads if isinstance(sources[upload.media_id], Placed)]
+    ours = {upload.media_id: upload.incoming_key for upload in (*fresh.values(), *placed)}
     all_recorded = False
     try:
-        await _put_all(objects, [(upload.incoming_key, sources[upload.media_id]) for upload in fresh.values()])
+        await _put_all(objects, [(key, source) for key, source in wanted if isinstance(source, Path)])
         async with catalog.writing() as session:
             won = await upload_rows.insert_first(session, list(fresh.values()))
-            first = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+            first = {upload.sha256: upload.media_id for upload in fresh.values() if upload.media_id in won}
+            if lost := contents - first.keys():
+                first |= await upload_rows.by_content(session, project_id, lost)
             _record(session, sender, uploads, won, first)
+            verdicts = [_verdict(upload, won, first) for upload in uploads]
+            if beside is not None:
+                await beside(session, verdicts)
             await session.flush()
             all_recorded = True
     except BaseException:
         # A connection lost in the very commit may have committed: then the objects must stay. What turns out to
         # have no row is swept after a day.
         if not all_recorded:
-            await _remove(objects, (upload.incoming_key for upload in fresh.values()))
+            await _remove(objects, ours.values())
         raise
-    await _remove(objects, (upload.incoming_key for upload in fresh.values() if upload.media_id not in won))
-    return [_verdict(upload, won, first) for upload in uploads]
+    await _remove(objects, (key for media_id, key in ours.items() if media_id not in won))
+    return verdicts
 
 
 async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256: str) -> Verdict | None:
@@ -108,15 +140,23 @@ async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256:
         known = await upload_rows.first_of(session, sender.deployment.project_id, sha256)
     if known is None:
         return None
-    upload = _upload(sender, given_path, sha256, known.bytes)
+    upload = _upload(sender, given_path, sha256, known.bytes, new_id())
     first = {sha256: known.media_id}
     async with catalog.writing() as session:
         _record(session, sender, [upload], set(), first)
     return _verdict(upload, set(), first)
 
 
-def _upload(sender: Sender, given_path: str, sha256: str, size: int) -> Upload:
-    media_id = new_id()
+async def _known(catalog: Catalog, project_id: str, contents: set[str]) -> set[str]:
+    async with catalog.reading() as session:
+        return set(await upload_rows.by_content(session, project_id, contents))
+
+
+def _media_id(file: ReceivedFile) -> UUID:
+    return file.source.media_id if isinstance(file.source, Placed) else new_id()
+
+
+def _upload(sender: Sender, given_path: str, sha256: str, size: int, media_id: UUID) -> Upload:
     path = safe_path(given_path)
     project_id = sender.deployment.project_id
     return Upload(
@@ -127,7 +167,7 @@ def _upload(sender: Sender, given_path: str, sha256: str, size: int) -> Upload:
         bytes=size,
         original_name=last_name(path),
         original_path=path,
-        incoming_key=f"incoming/{project_id}/{media_id}",
+        incoming_key=incoming_key(project_id, media_id),
         lane=sender.lane,
         state=MediaState.PENDING,
         traceparent=sender.traceparent,

@@ -24,10 +24,13 @@ from varanger.api.gateway.endpoints import (
     training,
     upload_by_digest,
     upload_form,
+    upload_presigned,
+    upload_tus,
 )
 from varanger.api.gateway.idempotency import Repeats, install_replay
 from varanger.api.gateway.limits import Limits, Metered
 from varanger.api.gateway.problems import install_problem_handlers
+from varanger.api.gateway.tus_protocol import Tus
 from varanger.common.catalog import Catalog
 from varanger.common.ports.bus import Bus
 from varanger.common.ports.objects import ObjectStore
@@ -38,6 +41,8 @@ ROUTERS = (
     projects.router,
     deployments.router,
     upload_form.router,
+    upload_presigned.router,
+    upload_tus.router,
     upload_by_digest.router,
     media.router,
     reviews.router,
@@ -90,6 +95,7 @@ def _routes() -> FastAPI:
     # The last added meets a request first.
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Repeats, streams=intake.streams)
+    app.add_middleware(Tus)
     app.add_middleware(Metered)
     app.add_middleware(Bodies, streams=intake.streams)
     install_problem_handlers(app)

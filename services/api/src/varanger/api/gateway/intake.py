@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import Depends, Query, Request
-from pydantic import BaseModel
+from pydantic import AfterValidator, BaseModel
 
 from varanger.api.adapters import deployment_rows, upload_rows
 from varanger.api.application.accept_upload import ReceivedFile, Sender, Verdict, accept_upload
@@ -23,12 +23,23 @@ from varanger.common.words import Lane
 _STREAMED = (
     re.compile(r"/v1/projects/[^/]+/deployments/[^/]+/media"),
     re.compile(r"/v1/uploads/sha256/[^/]+"),
+    re.compile(r"/v1/uploads/tus(/[^/]+)?"),
 )
 BULK_RETRY_AFTER_S = 30
 BACKLOG_FRESH_S = 2.0
 
 LONGEST_SILENCE_S = 300.0
 """A client that sends nothing for this long is gone, whatever its connection says."""
+
+
+def is_digest(given: str) -> str:
+    """The sha256 itself. Raises ValueError where it is none."""
+    if len(given) != 64 or not set(given) <= set("0123456789abcdef"):
+        raise ValueError(f"{given[:80]!r} is no sha256: send 64 hex digits in lower case")
+    return given
+
+
+Digest = Annotated[str, AfterValidator(is_digest)]
 
 
 def streams(path: str) -> bool:
@@ -144,10 +155,12 @@ def refuse_unread(request: Request, largest: int) -> None:
         raise Problem(413, f"the body is announced with {announced} bytes, the limit is {largest}")
 
 
-async def take_in(gateway: Gateway, sender: Sender, files: Sequence[ReceivedFile]) -> list[Verdict]:
+async def take_in(
+    gateway: Gateway, sender: Sender, files: Sequence[ReceivedFile], *, new: bool = False
+) -> list[Verdict]:
     """`accept_upload`, watched and counted."""
     with gateway.progress.watching():
-        verdicts = await accept_upload(gateway.catalog, gateway.objects, sender, files)
+        verdicts = await accept_upload(gateway.catalog, gateway.objects, sender, files, new=new)
     for file, verdict in zip(files, verdicts, strict=True):
         metrics.UPLOADS.labels(verdict.verdict).inc()
         metrics.UPLOADED_BYTES.inc(file.bytes)

@@ -16,6 +16,8 @@ from varanger.common.errors import DependencyDown
 
 PROBLEM_JSON = "application/problem+json"
 RETRY_AFTER_S = 5
+_TUS_TITLES = {460: "Checksum Mismatch"}
+"""tus has a status code that HTTP does not know."""
 
 log = structlog.get_logger("varanger.api")
 
@@ -34,7 +36,7 @@ class Problem(Exception):
         """The answer; `instance` is the path that was asked for."""
         body = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": _TUS_TITLES.get(self.status) or HTTPStatus(self.status).phrase,
             "status": self.status,
             "detail": self.detail,
             "instance": instance,

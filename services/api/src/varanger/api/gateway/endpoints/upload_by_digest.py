@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import BaseModel, Field
 
 from varanger.api.adapters import upload_rows
 from varanger.api.application.accept_upload import ReceivedFile, Sender, offer_again
@@ -15,6 +15,7 @@ from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.inputs import Input
 from varanger.api.gateway.intake import (
     Backlog,
+    Digest,
     FileVerdict,
     LaneOfQuery,
     deployment_of_query,
@@ -40,15 +41,6 @@ BODY = {
         "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}},
     }
 }
-
-
-def _is_digest(given: str) -> str:
-    if len(given) != 64 or not set(given) <= set("0123456789abcdef"):
-        raise ValueError(f"{given[:80]!r} is no sha256: send 64 hex digits in lower case")
-    return given
-
-
-Digest = Annotated[str, AfterValidator(_is_digest)]
 
 
 class CheckIn(Input):
@@ -126,7 +118,8 @@ async def put_file(
         await backlog.check(gateway)
     with tempfile.TemporaryDirectory(prefix="varanger-upload-", dir=gateway.spool_folder) as folder:
         file = await _receive(request, gateway, path, digest, Path(folder))
-        [verdict] = await take_in(gateway, sender, [ReceivedFile(path, file.path, file.sha256, file.bytes)])
+        received = ReceivedFile(path, file.path, file.sha256, file.bytes)
+        [verdict] = await take_in(gateway, sender, [received], new=True)
     if verdict.verdict == "duplicate":
         response.status_code = 200
     return told(verdict)
