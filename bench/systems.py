@@ -86,6 +86,26 @@ def distributed(predictor_url: str) -> Iterator[System]:
         yield system
 
 
+@contextmanager
+def gateway_alone() -> Iterator[System]:
+    """The gateway on PostgreSQL and S3; what it takes in goes no further."""
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(TemporaryDirectory(prefix="varanger-bench-")))
+        port = _free_port()
+        settings = {
+            "VARANGER_CATALOG_URL": stack.enter_context(own_database()),
+            "VARANGER_OBJECTS_URL": stack.enter_context(own_bucket()),
+            "VARANGER_HTTP_PORT": str(port),
+        }
+        migrate(settings["VARANGER_CATALOG_URL"])
+        command = [sys.executable, "-c", "from varanger.api.main import main; main()", "serve"]
+        processes = {"gateway": stack.enter_context(_running("gateway", command, settings, folder))}
+        url = f"http://127.0.0.1:{port}"
+        system = System(url, settings["VARANGER_CATALOG_URL"], settings["VARANGER_OBJECTS_URL"], processes)
+        _until_ready(system, folder)
+        yield system
+
+
 MODES: Mapping[str, Callable[[str], AbstractContextManager[System]]] = {
     "embedded": embedded,
     "distributed": distributed,

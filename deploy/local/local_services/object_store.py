@@ -178,4 +178,7 @@ rgw frontends = beast endpoint=127.0.0.1:{port}
 rgw data = {folder}/gateway
 rgw thread pool size = 32
 rgw dns name = localhost
+# What was removed leaves the memory at once; by default two hours later, and a benchmark would fill it before.
+rgw gc obj min wait = 1
+rgw gc processor period = 5
 """

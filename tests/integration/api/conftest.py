@@ -1,10 +1,12 @@
 """Two gateways on real sockets over one catalog and one object store: nothing of an upload may live in one of them."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
@@ -17,10 +19,12 @@ from varanger.common.adapters import open_object_store
 from varanger.common.adapters.bus_memory import MemoryBus
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.migrate import migrate
-from varanger.common.catalog.tables import Deployment, Project
+from varanger.common.catalog.tables import Deployment, Outbox, Project, Upload
 from varanger.common.ports.objects import ObjectStore
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import QuietServer
+
+LARGEST_BYTES = 32 << 20
 
 
 @dataclass
@@ -33,25 +37,31 @@ class Pair:
     objects: ObjectStore
     headers: dict[str, str]
     spool: Path
+    largest_bytes: int = LARGEST_BYTES
     query: dict[str, str] = field(default_factory=lambda: {"project": "tundra", "deployment": "north-1"})
 
     async def rows(self, table: type[SQLModel]) -> list:
         async with self.catalog.reading() as session:
             return list((await session.execute(select(table))).scalars())
 
+    async def settled(self) -> tuple[Counter[str], int, list[str]]:
+        """(uploads by state, messages owed, object keys)"""
+        states = Counter(upload.state for upload in await self.rows(Upload))
+        return states, len(await self.rows(Outbox)), await self.keys("incoming/")
+
     async def keys(self, prefix: str) -> list[str]:
         return [stored.key async for stored in self.objects.list(prefix)]
 
 
-OpenPair = Callable[[str, str], Awaitable[Pair]]
+OpenPair = Callable[..., Awaitable[Pair]]
 
 
 @pytest.fixture
 async def open_pair(tmp_path: Path) -> AsyncIterator[OpenPair]:
-    """Opens pairs of gateways: `open_pair(catalog_url, objects_url)`."""
+    """Opens pairs of gateways: `open_pair(catalog_url, objects_url, **settings)`."""
     async with AsyncExitStack() as stack:
 
-        async def opened(catalog_url: str, objects_url: str) -> Pair:
+        async def opened(catalog_url: str, objects_url: str, **settings: Any) -> Pair:
             await asyncio.to_thread(migrate, catalog_url)
             catalog = open_catalog(catalog_url)
             stack.push_async_callback(catalog.close)
@@ -63,11 +73,11 @@ async def open_pair(tmp_path: Path) -> AsyncIterator[OpenPair]:
             async with catalog.writing() as session:
                 session.add(Project(project_id="tundra"))
                 session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
-            key = await create_key(catalog, scopes=[Scope.UPLOAD], label="gateway-north")
+            key = await create_key(catalog, scopes=[Scope.UPLOAD, Scope.READ], label="gateway-north")
             spool = tmp_path / "spool"
             spool.mkdir()
             servers = [
-                QuietServer(create_app(Settings(), catalog, objects, bus, spool_folder=spool), "127.0.0.1", 0)
+                QuietServer(create_app(Settings(**settings), catalog, objects, bus, spool_folder=spool), "127.0.0.1", 0)
                 for _ in range(2)
             ]
             serving = [asyncio.create_task(server.serve()) for server in servers]
@@ -93,6 +103,12 @@ async def pair(request: pytest.FixtureRequest, open_pair: OpenPair, tmp_path: Pa
     if request.param == "file-sqlite":
         return await open_pair(f"sqlite:///{tmp_path / 'catalog.sqlite'}", f"file://{tmp_path / 'objects'}")
     return await open_pair(request.getfixturevalue("postgres_url"), own_store(request))
+
+
+@pytest.fixture
+async def gateways(postgres_url: str, open_pair: OpenPair, tmp_path: Path) -> Pair:
+    """On a folder and PostgreSQL; no file of more than 32 MiB."""
+    return await open_pair(postgres_url, f"file://{tmp_path / 'objects'}", max_file_bytes=LARGEST_BYTES)
 
 
 @pytest.fixture

@@ -3,77 +3,21 @@
 import asyncio
 import resource
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
 import pytest
-from sqlalchemy import func, select
 
-from varanger.api.application.keys import create_key
-from varanger.api.domain.access import Scope
 from varanger.api.gateway.app import create_app
 from varanger.common.adapters.bus_memory import MemoryBus
-from varanger.common.adapters.objects_file import FileObjectStore
-from varanger.common.catalog import Catalog, open_catalog
-from varanger.common.catalog.migrate import migrate
-from varanger.common.catalog.tables import Deployment, Outbox, Project, Upload
+from varanger.common.catalog import open_catalog
 from varanger.common.settings import Settings
-from varanger.common.telemetry.health import QuietServer
 
 URL = "/v1/projects/tundra/deployments/north-1/media"
-LIMIT = 32 << 20
 
 
-@dataclass
-class Gateways:
-    urls: list[str]
-    catalog: Catalog
-    objects: FileObjectStore
-    spool: Path
-    headers: dict[str, str]
-
-    async def settled(self) -> tuple[Counter[str], int, list[str]]:
-        """(uploads by state, messages owed, object keys)"""
-        async with self.catalog.reading() as session:
-            states = Counter((await session.execute(select(Upload.state))).scalars())
-            owed = (await session.execute(select(func.count()).select_from(Outbox))).scalar_one()
-        return states, owed, [stored.key async for stored in self.objects.list("incoming/")]
-
-
-@pytest.fixture
-async def gateways(postgres_url: str, tmp_path: Path) -> AsyncIterator[Gateways]:
-    await asyncio.to_thread(migrate, postgres_url)
-    catalog = open_catalog(postgres_url)
-    objects = FileObjectStore(tmp_path / "objects")
-    bus = MemoryBus(())
-    await bus.start()
-    async with catalog.writing() as session:
-        session.add(Project(project_id="tundra"))
-        session.add(Deployment(project_id="tundra", deployment_id="north-1", location_id="north"))
-    key = await create_key(catalog, scopes=[Scope.UPLOAD, Scope.READ])
-    spool = tmp_path / "spool"
-    spool.mkdir()
-    settings = Settings(max_file_bytes=LIMIT)
-    servers = [
-        QuietServer(create_app(settings, catalog, objects, bus, spool_folder=spool), "127.0.0.1", 0) for _ in range(2)
-    ]
-    serving = [asyncio.create_task(server.serve()) for server in servers]
-    while not all(server.started for server in servers):
-        await asyncio.sleep(0.01)
-    ports = [server.servers[0].sockets[0].getsockname()[1] for server in servers]
-    urls = [f"http://127.0.0.1:{port}" for port in ports]
-    yield Gateways(urls, catalog, objects, spool, {"Authorization": f"Bearer {key}"})
-    for server in servers:
-        server.should_exit = True
-    await asyncio.gather(*serving)
-    await bus.close()
-    await objects.close()
-    await catalog.close()
-
-
-async def test_identical_uploads_to_two_gateways_at_once(gateways: Gateways) -> None:
+async def test_identical_uploads_to_two_gateways_at_once(gateways) -> None:
     async with httpx.AsyncClient(timeout=60) as client:
 
         async def send(number: int) -> list[str]:
@@ -91,7 +35,7 @@ async def test_identical_uploads_to_two_gateways_at_once(gateways: Gateways) -> 
     assert owed == len(keys) == 26
 
 
-async def test_two_gigabytes_end_at_the_limit_with_flat_memory(gateways: Gateways) -> None:
+async def test_two_gigabytes_end_at_the_limit_with_flat_memory(gateways) -> None:
     sent = 0
 
     def flood() -> Iterator[bytes]:
@@ -107,26 +51,26 @@ async def test_two_gigabytes_end_at_the_limit_with_flat_memory(gateways: Gateway
     answer = await asyncio.to_thread(httpx.post, gateways.urls[0] + URL, content=flood(), headers=headers, timeout=60)
     grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert answer.status_code == 413
-    assert str(LIMIT) in answer.json()["detail"]
-    assert sent < LIMIT + (128 << 20)
-    assert grown_kib < LIMIT / 1024 / 2
+    assert str(gateways.largest_bytes) in answer.json()["detail"]
+    assert sent < gateways.largest_bytes + (128 << 20)
+    assert grown_kib < gateways.largest_bytes / 1024 / 2
     assert await gateways.settled() == (Counter(), 0, [])
     assert list(gateways.spool.iterdir()) == []
 
 
-async def test_an_announced_two_gigabytes_are_refused_before_the_body(gateways: Gateways) -> None:
+async def test_an_announced_two_gigabytes_are_refused_before_the_body(gateways) -> None:
     answer = await _raw(gateways, b"", length=2 << 30)
     assert b" 413 " in answer.splitlines()[0]
 
 
-async def test_a_wrong_key_is_answered_before_the_body(gateways: Gateways) -> None:
+async def test_a_wrong_key_is_answered_before_the_body(gateways) -> None:
     gateways.headers = {"Authorization": "Bearer vgr_wrong"}
     answer = await _raw(gateways, b"", length=1000)
     assert b" 401 " in answer.splitlines()[0]
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
-async def test_a_cut_connection_leaves_nothing(gateways: Gateways, share: float) -> None:
+async def test_a_cut_connection_leaves_nothing(gateways, share: float) -> None:
     part = b'--B\r\nContent-Disposition: form-data; name="files"; filename="a.jpg"\r\n\r\n' + bytes(3 << 20) + b"\r\n"
     body = part + part + b"--B--\r\n"
     reader, writer = await _open(gateways, len(body))
@@ -143,7 +87,7 @@ async def test_a_cut_connection_leaves_nothing(gateways: Gateways, share: float)
     del reader
 
 
-async def _open(gateways: Gateways, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def _open(gateways, length: int) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     host, port = gateways.urls[0].removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     headers = gateways.headers | {
@@ -157,7 +101,7 @@ async def _open(gateways: Gateways, length: int) -> tuple[asyncio.StreamReader, 
     return reader, writer
 
 
-async def _raw(gateways: Gateways, body: bytes, *, length: int) -> bytes:
+async def _raw(gateways, body: bytes, *, length: int) -> bytes:
     """The answer to a request whose body never comes."""
     reader, writer = await _open(gateways, length)
     writer.write(body)
@@ -167,7 +111,7 @@ async def _raw(gateways: Gateways, body: bytes, *, length: int) -> bytes:
     return answer
 
 
-async def test_without_its_database_a_gateway_answers_503_and_lives(gateways: Gateways, tmp_path: Path) -> None:
+async def test_without_its_database_a_gateway_answers_503_and_lives(gateways, tmp_path: Path) -> None:
     catalog = open_catalog("postgresql+psycopg://nobody@127.0.0.1:1/none")
     app = create_app(Settings(), catalog, gateways.objects, MemoryBus(()))
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://gateway") as client:
@@ -179,7 +123,7 @@ async def test_without_its_database_a_gateway_answers_503_and_lives(gateways: Ga
     await catalog.close()
 
 
-async def test_what_a_database_cannot_hold_is_a_422(gateways: Gateways) -> None:
+async def test_what_a_database_cannot_hold_is_a_422(gateways) -> None:
     async with httpx.AsyncClient(base_url=gateways.urls[0], headers=gateways.headers) as client:
         assert (await client.get("/v1/media", params={"label": "a\x00b"})).status_code == 422
         assert (await client.get("/v1/projects/tun%00dra")).status_code == 422

@@ -13,6 +13,7 @@ QUICK = {
     "bus_bench.py": ["bus port, publish", "bus port, consume"],
     "recorder_bench.py --on postgresql": ["recorder on postgresql"],
     "pipeline_bench.py": ["pipeline, embedded", "pipeline, distributed"],
+    "gateway_upload_bench.py": ["gateway upload by PUT", "gateway upload by form", "gateway memory"],
     "cpu_bench.py --mode distributed --release stand-in --predictor fixed://": [
         f"CPU of {part}, distributed" for part in ("gateway", "relay", "recorder", "ingest", "inference", "all")
     ],

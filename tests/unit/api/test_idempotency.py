@@ -2,6 +2,7 @@ import asyncio
 import json
 from datetime import timedelta
 
+import httpx
 import pytest
 
 from varanger.api.adapters import upload_rows
@@ -9,7 +10,7 @@ from varanger.api.application import idempotency
 from varanger.api.application.keys import create_key
 from varanger.api.domain.access import KeyLimits, Scope
 from varanger.api.gateway.limits import Limits
-from varanger.common.catalog.tables import Deployment, IdempotencyKey, MediaHistory, Project, Upload
+from varanger.common.catalog.tables import Deployment, IdempotencyKey, MediaHistory, PartialUpload, Project, Upload
 from varanger.common.clock import now
 from varanger.common.errors import DependencyDown
 
@@ -21,10 +22,12 @@ def post(house, body, path=DEPLOYMENTS, **headers):
     return house.client.post(path, json=body, headers=house.auth("admin") | KEY | headers)
 
 
-def form(house, *files, boundary="B", data=None, scope="upload", **query):
+def form(house, *files, boundary="B", data=None, kind="multipart/form-data", **query):
     parts = [("files", (name, content, "image/jpeg")) for name, content in files]
-    headers = house.auth(scope) | KEY | {"Content-Type": f"multipart/form-data; boundary={boundary}"}
-    return house.client.post(house.upload_url, files=parts, data=data, params=query, headers=headers)
+    lower = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    body = httpx.Request("POST", house.upload_url, files=parts, data=data, headers=lower).read()
+    headers = house.auth("upload") | KEY | {"Content-Type": f"{kind}; boundary={boundary}"}
+    return house.client.post(house.upload_url, content=body, params=query, headers=headers)
 
 
 async def change_row(house, **values):
@@ -123,7 +126,7 @@ async def test_of_many_at_once_one_is_carried_out(house):
 
 async def test_a_form_is_told_apart_by_its_files_and_lane(house):
     first = await form(house, ("a.jpg", b"a"), ("b.jpg", b"b"))
-    again = await form(house, ("a.jpg", b"a"), ("b.jpg", b"b"), boundary="another")
+    again = await form(house, ("a.jpg", b"a"), ("b.jpg", b"b"), boundary="another", kind="Multipart/Form-Data")
     assert again.headers["idempotent-replayed"] == "true"
     assert (again.status_code, again.content) == (201, first.content)
     assert len(await house.rows(Upload)) == 2
@@ -267,3 +270,20 @@ async def test_a_table_is_streamed_and_not_kept(house):
     assert answer.status_code == 200
     assert answer.text.startswith("locality")
     assert await house.rows(IdempotencyKey) == []
+
+
+async def test_an_upload_in_pieces_is_begun_once(house):
+    headers = house.auth("upload") | KEY | {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
+    metadata = {"Upload-Metadata": "filename YS5qcGc="}
+    query = {"project": "tundra", "deployment": "north-1"}
+    first, again = [
+        await house.client.post("/v1/uploads/tus", params=query, headers=headers | metadata) for _ in range(2)
+    ]
+    assert first.status_code == again.status_code == 201, first.text
+    assert again.headers["idempotent-replayed"] == "true"
+    assert again.headers["location"] == first.headers["location"]
+    assert len(await house.rows(PartialUpload)) == 1
+    longer = await house.client.post(
+        "/v1/uploads/tus", params=query, headers=headers | metadata | {"Upload-Length": "6"}
+    )
+    assert longer.status_code == 422

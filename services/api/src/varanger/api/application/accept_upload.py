@@ -82,17 +82,25 @@ def incoming_key(project_id: str, media_id: UUID) -> str:
 
 
 async def accept_upload(
-    catalog: Catalog, objects: ObjectStore, sender: Sender, files: Sequence[ReceivedFile], beside: Beside | None = None
+    catalog: Catalog,
+    objects: ObjectStore,
+    sender: Sender,
+    files: Sequence[ReceivedFile],
+    beside: Beside | None = None,
+    *,
+    new: bool = False,
 ) -> list[Verdict]:
     """Take files, all or none; one verdict each, in order. Of placed files that are not taken the object is removed.
+
+    `new`: the caller has just asked, and the project has none of them. What came since is told apart all the same.
 
     Raises:
         DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
     """
     uploads = [_upload(sender, file.given_path, file.sha256, file.bytes, _media_id(file)) for file in files]
     project_id = sender.deployment.project_id
-    async with catalog.reading() as session:
-        known = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+    contents = {file.sha256 for file in files}
+    known = set() if new else await _known(catalog, project_id, contents)
     fresh = {upload.sha256: upload for upload in reversed(uploads) if upload.sha256 not in known}
     sources = {upload.media_id: file.source for upload, file in zip(uploads, files, strict=True)}
     wanted = [(upload.incoming_key, sources[upload.media_id]) for upload in fresh.values()]
@@ -103,7 +111,9 @@ async def accept_upload(
         await _put_all(objects, [(key, source) for key, source in wanted if isinstance(source, Path)])
         async with catalog.writing() as session:
             won = await upload_rows.insert_first(session, list(fresh.values()))
-            first = await upload_rows.by_content(session, project_id, {file.sha256 for file in files})
+            first = {upload.sha256: upload.media_id for upload in fresh.values() if upload.media_id in won}
+            if lost := contents - first.keys():
+                first |= await upload_rows.by_content(session, project_id, lost)
             record_received(session, uploads, won, first, deployment=sender.deployment, by=sender.by)
             verdicts = [_verdict(upload, won, first) for upload in uploads]
             if beside is not None:
@@ -135,6 +145,11 @@ async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256:
     async with catalog.writing() as session:
         record_received(session, [upload], set(), first, deployment=sender.deployment, by=sender.by)
     return _verdict(upload, set(), first)
+
+
+async def _known(catalog: Catalog, project_id: str, contents: set[str]) -> set[str]:
+    async with catalog.reading() as session:
+        return set(await upload_rows.by_content(session, project_id, contents))
 
 
 def _media_id(file: ReceivedFile) -> UUID:

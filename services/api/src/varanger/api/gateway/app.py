@@ -99,8 +99,8 @@ def _routes() -> FastAPI:
     # The last added meets a request first.
     app = FastAPI(title="Varanger", version=__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.add_middleware(Repeats, streams=intake.streams)
-    app.add_middleware(Metered)
     app.add_middleware(Tus)
+    app.add_middleware(Metered)
     app.add_middleware(Bodies, streams=intake.streams)
     install_problem_handlers(app)
     install_replay(app)

@@ -56,7 +56,7 @@ class Repeats:
             once = await _read_key(request)
             if not self._streams(scope["path"]):
                 receive = await _claim_by_body(once, receive)
-            elif not request.headers.get("content-type", "").startswith("multipart/form-data"):
+            elif not request.headers.get("content-type", "").lower().startswith("multipart/form-data"):
                 await once.claim(None)
         except (Problem, HTTPException, DependencyDown) as error:
             await as_problem(error).to_response(scope["path"])(scope, receive, send)

@@ -155,10 +155,12 @@ def refuse_unread(request: Request, largest: int) -> None:
         raise Problem(413, f"the body is announced with {announced} bytes, the limit is {largest}")
 
 
-async def take_in(gateway: Gateway, sender: Sender, files: Sequence[ReceivedFile]) -> list[Verdict]:
+async def take_in(
+    gateway: Gateway, sender: Sender, files: Sequence[ReceivedFile], *, new: bool = False
+) -> list[Verdict]:
     """`accept_upload`, watched and counted."""
     with gateway.progress.watching():
-        verdicts = await accept_upload(gateway.catalog, gateway.objects, sender, files)
+        verdicts = await accept_upload(gateway.catalog, gateway.objects, sender, files, new=new)
     for file, verdict in zip(files, verdicts, strict=True):
         metrics.UPLOADS.labels(verdict.verdict).inc()
         metrics.UPLOADED_BYTES.inc(file.bytes)

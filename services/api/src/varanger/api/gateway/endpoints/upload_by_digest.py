@@ -118,7 +118,8 @@ async def put_file(
         await backlog.check(gateway)
     with tempfile.TemporaryDirectory(prefix="varanger-upload-", dir=gateway.spool_folder) as folder:
         file = await _receive(request, gateway, path, digest, Path(folder))
-        [verdict] = await take_in(gateway, sender, [ReceivedFile(path, file.path, file.sha256, file.bytes)])
+        received = ReceivedFile(path, file.path, file.sha256, file.bytes)
+        [verdict] = await take_in(gateway, sender, [received], new=True)
     if verdict.verdict == "duplicate":
         response.status_code = 200
     return told(verdict)
