@@ -126,3 +126,46 @@ def test_a_file_that_cannot_be_read_keeps_no_other_back(field, fake, card, monke
     assert f"{NAMES[1]}: it cannot be read: Input/output error" in field.said
     assert [path for path, _ in rows(fake)] == [NAMES[0], NAMES[2]]
     monkeypatch.undo()
+
+
+@pytest.mark.parametrize("status", [302, 500, 507, 511, 520])
+def test_what_stands_between_is_no_refusal_of_a_file(field, fake, card, status):
+    """A hotspot's sign-in page, a proxy's own 5xx: what the gateway itself never said must not give up a file."""
+    left = [1]
+
+    def between(method, _path):
+        if method == "PUT" and left[0]:
+            left[0] -= 1
+            return status, {"Location": "http://127.0.0.1:9/sign-in"}
+        return None
+
+    fake.refuse = between
+    assert field("send", card, fake) == 0
+    assert rows(fake) == expected(card)
+
+
+@pytest.mark.parametrize("asked", ["POST", "PUT"])
+def test_what_every_file_would_meet_stops_and_gives_up_none(field, fake, card, asked):
+    fake.refuse = lambda method, _: (407, {}) if method == asked else None
+    assert field("watch", card, fake) == 3
+    assert "the gateway refuses: 407 No: not for you" in field.said
+    fake.refuse = lambda *_: None
+    assert field("send", card, fake) == 0
+    assert rows(fake) == expected(card)
+
+
+def test_a_file_that_the_gateway_got_more_of_than_it_said_is_gone_on_with(field, fake, card):
+    """What a cut request had brought is counted only once the gateway notices the cut: the offset moves by itself."""
+    left = [1]
+
+    def late(method, _path):
+        if method == "PATCH" and left[0]:
+            left[0] -= 1
+            [part] = fake.tus.values()
+            part.data += (card / NAMES[0]).read_bytes()[:2]
+
+    (card / NAMES[1]).unlink()
+    (card / NAMES[2]).unlink()
+    fake.refuse = late
+    assert field("send", card, fake, "--large", "1") == 0
+    assert rows(fake) == expected(card)

@@ -10,7 +10,7 @@ from sqlalchemy import event
 from varanger.api.application.keys import create_key
 from varanger.api.domain.access import Scope
 from varanger.api.gateway import intake
-from varanger.common.catalog.tables import MediaHistory, Outbox, Project, Upload
+from varanger.common.catalog.tables import Deployment, MediaHistory, Outbox, Project, Upload
 from varanger.common.messages import Envelope, MediaUploaded
 
 WHERE = {"project": "tundra", "deployment": "north-1", "path": "DCIM/100RECNX/IMG_0001.JPG"}
@@ -140,6 +140,35 @@ async def test_putting_again_answers_200_with_the_same_media_and_stores_nothing(
     assert [line.what for line in await house.rows(MediaHistory)] == ["received", "offered_again"]
     by_form = await house.upload(("form.jpg", b"picture"))
     assert by_form.json()["results"][0]["media_id"] == first.json()["media_id"]
+
+
+async def test_a_retry_leaves_no_trace_wherever_the_content_was_recorded_first(house):
+    await put(house, b"picture")
+    await put(house, b"picture", path="other/card/IMG_9.JPG")
+    rows = await house.rows(Upload)
+    history = await house.rows(MediaHistory)
+    for path in (WHERE["path"], "other/card/IMG_9.JPG", "/other/./card/IMG_9.JPG"):
+        again = await put(house, b"picture", path=path)
+        assert (again.status_code, again.json()["verdict"]) == (200, "duplicate")
+        assert again.json()["media_id"] == str(rows[0].media_id)
+    assert await house.rows(Upload) == rows
+    assert await house.rows(MediaHistory) == history
+
+
+async def test_the_same_path_of_another_deployment_is_no_retry(house):
+    async with house.catalog.writing() as session:
+        session.add(Deployment(project_id="tundra", deployment_id="north-2", location_id="north"))
+    for _ in range(2):
+        for deployment in ("north-1", "north-2"):
+            await put(house, b"picture", deployment=deployment)
+    rows = [(row.deployment_id, row.state) for row in await house.rows(Upload)]
+    assert rows == [("north-1", "pending"), ("north-2", "duplicate")]
+
+
+async def test_a_form_sent_again_keeps_its_rows(house):
+    await house.upload(("a.jpg", b"picture"))
+    await house.upload(("a.jpg", b"picture"))
+    assert [row.state for row in await house.rows(Upload)] == ["pending", "duplicate"]
 
 
 async def test_known_content_is_answered_without_reading_the_body(house):

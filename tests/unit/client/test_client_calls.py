@@ -339,8 +339,9 @@ def test_a_sign_in_page_is_not_taken_for_an_answer(client, gateway):
     with pytest.raises(GatewayAway, match="sign-in page"):
         client.stats("p")
     gateway.next = [httpx.Response(302, headers={"location": "http://login.example/"})]
-    with pytest.raises(RequestRefused, match="302"):
+    with pytest.raises(GatewayAway, match=r"302 Found: it leads to http://login.example/; .* sign-in page"):
         client.stats("p")
+    assert gateway.slept == []
 
 
 @pytest.mark.parametrize("url", ["127.0.0.1:8000", "ftp://gateway", ""])

@@ -15,7 +15,7 @@ LOST = [httpx.ReadTimeout("no answer"), httpx.RemoteProtocolError("cut"), httpx.
 NEVER_THERE = [httpx.ConnectError("refused"), httpx.ConnectTimeout("no route")]
 
 
-@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504, 507, 511, 520])
 def test_a_busy_gateway_is_asked_again(client, gateway, refusal, status):
     gateway.next = [refusal(status), refusal(status), httpx.Response(200, json=GOOD)]
     assert client.stats("p").received == 1

@@ -147,3 +147,14 @@ def test_a_second_process_is_refused_and_told_who(tmp_path):
         pass
     with alone_with(path):
         pass
+
+
+def test_a_removed_file_that_is_there_again_is_a_new_one(journal, errand):
+    """Its removal was undone by a power cut; or a camera that lost its clock wrote the same name, size and date."""
+    journal.look_at(errand, [(b"a", 10, OLD_NS)], at(100))
+    journal.hashed(errand, b"a", "ab" * 32)
+    journal.confirmed(errand, b"a", "a media id")
+    journal.removed(errand, b"a")
+    journal.look_at(errand, [(b"a", 10, OLD_NS)], at(200))
+    assert settled(journal, errand, at(206)) == [b"a"]
+    assert journal.to_delete(errand, b"", 10) == []

@@ -8,7 +8,9 @@ import httpx
 
 from varanger.client.errors import GatewayAway, RequestRefused
 
-ASK_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+ASK_AGAIN = frozenset({408, 425, 429})
+NOT_OFFERED = 501
+"""Of all 5xx the only final no; the others (507, 511, a proxy's 520) are trouble that passes."""
 NOTHING_DONE = frozenset({429, 503})
 """The gateway says with these that it recorded nothing (docs/schemas/openapi.json)."""
 IN_PROGRESS = 409
@@ -64,8 +66,12 @@ class Tries:
             if outcome.is_success:
                 return None
             refusal = RequestRefused.of(outcome)
-            waits = outcome.status_code == IN_PROGRESS and "retry-after" in outcome.headers
-            if outcome.status_code not in ASK_AGAIN and not waits:
+            if outcome.has_redirect_location:
+                raise GatewayAway(
+                    f"{refusal}: it leads to {outcome.headers['location']}; is the address right, and is there no "
+                    "sign-in page in between?"
+                )
+            if _is_final(outcome):
                 raise refusal
             fault = str(refusal)
             nothing_done = outcome.status_code in NOTHING_DONE
@@ -86,6 +92,14 @@ class Tries:
                 retry_after_s=asked_for_s,
             )
         return self._backoff.pause(asked_for_s)
+
+
+def _is_final(response: httpx.Response) -> bool:
+    """Whether it is the gateway's own no; a proxy's trouble says nothing of the request."""
+    status = response.status_code
+    if status == IN_PROGRESS and "retry-after" in response.headers:
+        return False
+    return status == NOT_OFFERED or (400 <= status < 500 and status not in ASK_AGAIN)
 
 
 def _told(error: httpx.RequestError) -> str:

@@ -13,7 +13,8 @@ class Exit(IntEnum):
     USAGE = 2
     """The command line is wrong (argparse's own status)."""
     NOT_ALLOWED = 3
-    """The gateway knows no such key, project or deployment (401, 403, 404). Trying again would not help."""
+    """What every file needs is refused: no such key, project or deployment (401, 403, 404), or a proxy's no (407).
+    Trying again would not help."""
     JOURNAL = 4
     """The journal cannot be kept: disk full, no permission, damaged, or another process holds it."""
     FOLDER_GONE = 5

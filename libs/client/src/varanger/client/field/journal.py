@@ -165,10 +165,11 @@ class Journal:
 
     def _look_at_one(self, errand: Errand, path: bytes, size: int, mtime_ns: int, now: Moment) -> None:
         row = self._db.execute(
-            "SELECT bytes, mtime_ns, step, boot, sha256 FROM file WHERE (errand_id, path) = (?, ?)",
+            "SELECT bytes, mtime_ns, step, boot, sha256, source FROM file WHERE (errand_id, path) = (?, ?)",
             (errand.errand_id, path),
         ).fetchone()
-        if row is None or row[:2] != (size, mtime_ns):
+        # Removed and there again: a power cut has undone it, or a camera whose clock was reset wrote just such a file.
+        if row is None or row[:2] != (size, mtime_ns) or row[5] == REMOVED:
             self._see(errand, path, size, mtime_ns, now)
         elif row[2] == Step.GONE:
             self.move(errand, path, Step.SEEN if row[4] is None else Step.HASHED)

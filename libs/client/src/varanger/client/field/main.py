@@ -22,8 +22,9 @@ from varanger.client.field.sending import Manner, Sender
 from varanger.client.field.showing import Screen, in_words
 
 EPILOG = """exit status: 0 the gateway has every file; 1 some were refused, cannot be read or are gone (`status` names
-them); 2 wrong command line; 3 the gateway knows no such key, project or deployment; 4 the journal cannot be kept (disk
-full, another process holds it); 5 the folder is not there; 6 `send` gave up, the gateway is away; 128 + n: signal n"""
+them); 2 wrong command line; 3 what every file needs is refused (key, project, deployment); 4 the journal cannot be kept
+(disk full, another process holds it); 5 the folder is not there; 6 `send` gave up, the gateway is away; 128 + n: signal
+n"""
 
 
 class Interrupted(BaseException):

@@ -1,6 +1,6 @@
 """One errand's way through the journal's steps. Each stage may be cut off anywhere and done again."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -15,9 +15,10 @@ from varanger.client.field.reading import measure, path_of
 from varanger.client.models.uploads import FileVerdict
 from varanger.client.uploads.files import name_of
 
-NOT_ALLOWED = frozenset({401, 403, 404})
 DAMAGED_ON_THE_WAY = frozenset({400, 422, 460})
 """Other bytes came than were promised (460 is tus's word for it), or the name is refused: a second look tells."""
+ABOUT_THE_FILE = DAMAGED_ON_THE_WAY | {413, 414, 431}
+"""Or it, or its name, is too long. Any other refusal would meet every file."""
 MOST_FAULTS = 3
 HASHED_AT_ONCE_BYTES = 256 << 20
 """Then what is hashed is sent before more is hashed, so that the first file does not wait for the whole card."""
@@ -132,7 +133,7 @@ class Sender:
             self.journal.move(self.errand, entry.path, Step.SENT)
             return
         try:
-            with stopped_by_refusals():
+            with stopped_by_refusals(but=ABOUT_THE_FILE):
                 verdict = self._brought(entry)
         except GatewayAway:
             self.journal.move(self.errand, entry.path, Step.HASHED)  # it may have arrived all the same
@@ -209,11 +210,11 @@ class Sender:
 
 
 @contextmanager
-def stopped_by_refusals() -> Iterator[None]:
-    """What no other file would fare better with ends all."""
+def stopped_by_refusals(but: Collection[int] = ()) -> Iterator[None]:
+    """What no other file would fare better with ends all. `but`: statuses that say something of one file alone."""
     try:
         yield
     except RequestRefused as refused:
-        if refused.status in NOT_ALLOWED:
-            raise Stop(Exit.NOT_ALLOWED, f"the gateway refuses: {refused}") from refused
-        raise
+        if refused.status in but:
+            raise
+        raise Stop(Exit.NOT_ALLOWED, f"the gateway refuses: {refused}") from refused

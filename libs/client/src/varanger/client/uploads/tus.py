@@ -99,6 +99,9 @@ class _Pieces:
                 if isinstance(fault, RequestRefused) and fault.status != AT_ANOTHER_OFFSET:
                     raise
                 left -= 1
+                if left <= 0 and isinstance(fault, RequestRefused):
+                    # What a cut request had brought counts once the gateway notices the cut.
+                    raise GatewayAway(f"the upload of {self.file.name} moved meanwhile; ask where it stands") from fault
                 if left <= 0:
                     raise
                 yield Wait(backoff.pause(fault.retry_after_s if isinstance(fault, GatewayAway) else 0.0))

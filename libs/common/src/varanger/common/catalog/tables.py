@@ -117,6 +117,12 @@ class Upload(SQLModel, table=True):
         Index("upload_by_state", "project_id", "state"),
         Index("upload_by_progress", "state", "progress_at"),
         Index(
+            "upload_duplicates",
+            "duplicate_of",
+            postgresql_where=text("duplicate_of IS NOT NULL"),
+            sqlite_where=text("duplicate_of IS NOT NULL"),
+        ),
+        Index(
             "upload_to_sweep",
             "media_id",
             postgresql_where=text("swept_at IS NULL"),

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from uuid import UUID
 
-from sqlalchemy import and_, func, select
+from sqlalchemy import and_, func, or_, select
 from sqlmodel import col
 
 from varanger.common.catalog.database import ReadSession, WriteSession
@@ -34,6 +34,28 @@ async def first_of(session: ReadSession, project_id: str, sha256: str) -> Upload
         )
     )
     return found.scalar_one_or_none()
+
+
+async def is_recorded(session: ReadSession, offered: Upload, first: UUID) -> bool:
+    """Whether a row of this content has the same deployment and path: the first file's, or a duplicate's of it."""
+    found = await session.execute(
+        select(col(Upload.media_id))
+        .where(
+            or_(col(Upload.media_id) == first, col(Upload.duplicate_of) == first),
+            col(Upload.deployment_id) == offered.deployment_id,
+            col(Upload.original_path) == offered.original_path,
+        )
+        .limit(1)
+    )
+    return found.scalar_one_or_none() is not None
+
+
+async def wait_for_turn(session: WriteSession, first: UUID) -> None:
+    """Until this transaction ends, who else offers the content of `first` again waits here.
+
+    SQLite has one writer at a time anyway, and no such lock.
+    """
+    await session.execute(select(col(Upload.media_id)).where(col(Upload.media_id) == first).with_for_update())
 
 
 async def known_of_project(session: ReadSession, project_id: str, hashes: Collection[str]) -> dict[str, UUID] | None:

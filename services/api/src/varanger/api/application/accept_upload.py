@@ -92,7 +92,8 @@ async def accept_upload(
 ) -> list[Verdict]:
     """Take files, all or none; one verdict each, in order. Of placed files that are not taken the object is removed.
 
-    `new`: the caller has just asked, and the project has none of them. What came since is told apart all the same.
+    `new`: the caller has just asked, and the project has none of them. What came since is told apart all the same, as
+    by `offer_again`.
 
     Raises:
         DependencyDown: store or catalog did not answer; no row was written, the same files can be sent again.
@@ -114,7 +115,8 @@ async def accept_upload(
             first = {upload.sha256: upload.media_id for upload in fresh.values() if upload.media_id in won}
             if lost := contents - first.keys():
                 first |= await upload_rows.by_content(session, project_id, lost)
-            record_received(session, uploads, won, first, deployment=sender.deployment, by=sender.by)
+            offered = uploads if not new else [each for each in uploads if await _leaves_a_trace(session, each, first)]
+            record_received(session, offered, won, first, deployment=sender.deployment, by=sender.by)
             verdicts = [_verdict(upload, won, first) for upload in uploads]
             if beside is not None:
                 await beside(session, verdicts)
@@ -133,18 +135,32 @@ async def accept_upload(
 async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256: str) -> Verdict | None:
     """Record that content which the project has was offered once more, without its bytes; None: it has it not.
 
+    Offered from a deployment and path that it is recorded with already, it leaves no trace: that is a retry.
+
     Raises:
         DependencyDown: the catalog did not answer; no row was written.
     """
     async with catalog.reading() as session:
         known = await upload_rows.first_of(session, sender.deployment.project_id, sha256)
-    if known is None:
-        return None
-    upload = _upload(sender, given_path, sha256, known.bytes, new_id())
+        if known is None:
+            return None
+        upload = _upload(sender, given_path, sha256, known.bytes, new_id())
+        recorded = await upload_rows.is_recorded(session, upload, known.media_id)
     first = {sha256: known.media_id}
-    async with catalog.writing() as session:
-        record_received(session, [upload], set(), first, deployment=sender.deployment, by=sender.by)
+    if not recorded:
+        async with catalog.writing() as session:
+            if await _leaves_a_trace(session, upload, first):
+                record_received(session, [upload], set(), first, deployment=sender.deployment, by=sender.by)
     return _verdict(upload, set(), first)
+
+
+async def _leaves_a_trace(session: WriteSession, upload: Upload, first: dict[str, UUID]) -> bool:
+    """Whether it is the first of its content, or comes from where that did not come from before."""
+    of = first[upload.sha256]
+    if of == upload.media_id:
+        return True
+    await upload_rows.wait_for_turn(session, of)
+    return not await upload_rows.is_recorded(session, upload, of)
 
 
 async def _known(catalog: Catalog, project_id: str, contents: set[str]) -> set[str]:

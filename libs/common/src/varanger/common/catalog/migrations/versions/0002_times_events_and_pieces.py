@@ -131,6 +131,13 @@ def upgrade() -> None:
         batch_op.add_column(sa.Column('archive_id', sa.Uuid(), nullable=True))
         batch_op.add_column(sa.Column('intake_number', sa.Integer(), nullable=False, server_default='1'))
         batch_op.create_index('ix_upload_archive_id', ['archive_id'], unique=False)
+        batch_op.create_index(
+            'upload_duplicates',
+            ['duplicate_of'],
+            unique=False,
+            postgresql_where=sa.text('duplicate_of IS NOT NULL'),
+            sqlite_where=sa.text('duplicate_of IS NOT NULL'),
+        )
         batch_op.drop_index('upload_to_sweep')
         batch_op.create_index(
             'upload_to_sweep',
