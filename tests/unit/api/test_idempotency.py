@@ -265,13 +265,6 @@ async def test_a_client_that_leaves_before_the_answer_finds_it_when_it_comes_bac
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_a_table_is_streamed_and_not_kept(house):
-    answer = await post(house, None, "/v1/projects/tundra/exports/final-table")
-    assert answer.status_code == 200
-    assert answer.text.startswith("locality")
-    assert await house.rows(IdempotencyKey) == []
-
-
 async def test_an_upload_in_pieces_is_begun_once(house):
     headers = house.auth("upload") | KEY | {"Tus-Resumable": "1.0.0", "Upload-Length": "5"}
     metadata = {"Upload-Metadata": "filename YS5qcGc="}

@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from varanger.app.cli import export, files, operate, quarantine, release, run, train
+from varanger.app.cli import deployment, export, files, media, operate, quarantine, release, run, train
 from varanger.client import VarangerClientError
 from varanger.common.errors import VarangerError
 from varanger.common.ports.training import TrainingFailed
@@ -25,11 +25,13 @@ def varanger() -> None:
 run.add_to(app)
 files.add_to(app)
 train.add_to(app)
+app.add_typer(deployment.app, name="deployment")
+app.add_typer(media.app, name="media")
+app.add_typer(quarantine.app, name="quarantine")
 app.add_typer(release.app, name="release")
 app.add_typer(export.app, name="export")
 app.add_typer(operate.keys, name="key")
 app.add_typer(operate.dead_letters, name="dlq")
-app.add_typer(quarantine.app, name="quarantine")
 
 
 def main() -> None:

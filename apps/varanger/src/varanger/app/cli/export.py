@@ -13,16 +13,13 @@ from rich.console import Console
 from rich.progress import track
 
 from varanger.api.domain.export_names import Template
+from varanger.app.cli.gateway import HERE, KeyOption, ProjectOption, UrlOption
 from varanger.client import GatewayAway, RequestRefused, VarangerClient
 
 app = typer.Typer(no_args_is_help=True, help="Exports: names of other tools, Böhner's final table, the files.")
 console = Console()
 
 TemplateOption = Annotated[Template, typer.Option(help="whose names the files get")]
-ProjectOption = Annotated[str, typer.Option()]
-UrlOption = Annotated[str, typer.Option(envvar="VARANGER_URL", help="the gateway")]
-KeyOption = Annotated[str, typer.Option(envvar="VARANGER_KEY", help="an API key that may read the project")]
-HERE = "http://127.0.0.1:8000"
 NAMES_FILE = "names.csv"
 """Beside exported media: which file is which media."""
 BROUGHT, KEPT = "brought", "kept"

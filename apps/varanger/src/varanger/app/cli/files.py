@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from varanger.app.cli.gateway import HERE, KeyOption, ProjectOption, UrlOption
 from varanger.app.release_source import find_bundle
 from varanger.client import VarangerClient
 from varanger.inference.application.predict_folder import predict_folder
@@ -63,10 +64,10 @@ def predict(
 
 def upload(
     folder: Annotated[Path, typer.Argument(help="folder of images, searched whole")],
-    project: Annotated[str, typer.Option()],
+    project: ProjectOption,
     deployment: Annotated[str, typer.Option()],
-    url: Annotated[str, typer.Option(envvar="VARANGER_URL", help="the gateway")] = "http://127.0.0.1:8000",
-    key: Annotated[str, typer.Option(envvar="VARANGER_KEY", help="an API key that may upload")] = "",
+    url: UrlOption = HERE,
+    key: KeyOption = "",
 ) -> None:
     """Send a folder to a gateway; every file gets a verdict."""
     if not folder.is_dir():

@@ -8,20 +8,16 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from varanger.app.cli.gateway import CAMERA_TIME, HERE, KeyOption, ProjectOption, UrlOption
 from varanger.client import VarangerClient
 
 app = typer.Typer(no_args_is_help=True, help="Files that are kept and are not media.")
 console = Console()
 
-UrlOption = Annotated[str, typer.Option(envvar="VARANGER_URL", help="the gateway")]
-KeyOption = Annotated[str, typer.Option(envvar="VARANGER_KEY", help="an API key; releasing needs one that may review")]
-HERE = "http://127.0.0.1:8000"
-CAMERA_TIME = "%Y-%m-%dT%H:%M:%S"
-
 
 @app.command("list")
 def list_files(
-    project: Annotated[str, typer.Option()],
+    project: ProjectOption,
     reason: Annotated[str | None, typer.Option(help="only files quarantined for this")] = None,
     deployment: Annotated[str | None, typer.Option()] = None,
     url: UrlOption = HERE,

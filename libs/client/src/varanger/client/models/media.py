@@ -168,12 +168,12 @@ class Stats:
 
 @dataclass(frozen=True, kw_only=True)
 class Event:
-    """One trigger burst."""
+    """One trigger burst. Its times are UTC; None of a media without a date."""
 
     event_id: str
     deployment: str
-    event_start: datetime
-    event_end: datetime
+    event_start: datetime | None = None
+    event_end: datetime | None = None
     capture_method: str | None = None
     media_count: int
 

@@ -36,7 +36,6 @@ async def names_of_files(
 
 
 @router.get("/final-table", response_class=StreamingResponse, responses=CSV)
-@router.post("/final-table", response_class=StreamingResponse, responses=CSV)
 async def final_table(
     gateway: GatewayDep, _: Reader, project: str, names: NamesQuery = Template.DEFAULT
 ) -> StreamingResponse:
