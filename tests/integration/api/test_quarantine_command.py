@@ -87,8 +87,8 @@ def _mend(url: str, key: str, media_id: str) -> None:
     assert "IMG_0001.PNG is on its way again, for south-1" in sent
     with VarangerClient(url, key, tries=1) as client:
         [item] = client.quarantine("tundra")
-        assert item["mend"] == {"captured_at": "2024-05-06T07:08:09", "accept_as_is": True}
-        assert client.one_media(media_id)["state"] == "pending"
+        assert item.mend == {"captured_at": "2024-05-06T07:08:09", "accept_as_is": True}
+        assert client.one_media(media_id).state == "pending"
     again = CliRunner().invoke(varanger, ["quarantine", "release", media_id], env=environment)
     assert again.exit_code != 0
     assert "'pending', not quarantined" in str(again.exception)
