@@ -47,7 +47,7 @@ class Media:
     time_zone: str | None = None
     clock_correction_s: float | None = None
     utc_offset: str | None = None
-    sub_seconds: Any = None
+    sub_seconds: float | None = None
     capture_method: str | None = None
     event_id: str | None = None
     sequence_number: int | None = None
@@ -60,7 +60,8 @@ class Media:
     serial_number: str | None = None
     user_label: str | None = None
     temperature_c: float | None = None
-    moon_phase: str | None = None
+    moon_phase: int | None = None
+    """0 to 7, new moon first."""
     battery_v: float | None = None
     infrared: bool | None = None
     exposure_time_s: float | None = None
@@ -173,6 +174,7 @@ class Event:
     event_id: str
     deployment: str
     event_start: datetime | None = None
+    """None where the camera's time is unknown; such a media is an event of its own."""
     event_end: datetime | None = None
     capture_method: str | None = None
     media_count: int
