@@ -2,14 +2,14 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable
 from typing import TypeVar
 
 from varanger.common.errors import ContentDiffers
 
 _Answer = TypeVar("_Answer")
 
-Piece = Sequence[bytes]
+Piece = list[bytes]
 """Chunks as they came: nothing is copied to make them one."""
 
 

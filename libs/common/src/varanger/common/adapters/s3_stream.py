@@ -9,7 +9,7 @@ whole, which is read here once; the `minio` client would read it a second time.
 """
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import suppress
 from urllib.parse import urlunsplit
 
@@ -40,11 +40,10 @@ class S3Stream:
         """As the port says."""
         pieces = in_pieces(chunks, PIECE_BYTES)
         first = await anext(pieces)
-        second = await anext(pieces, None)
-        if second is None:
+        if sum(map(len, first)) < PIECE_BYTES:
             await to_its_end(self._link.run(self._key, self._put_whole, first))
         else:
-            await self._put_parts(first, second, pieces)
+            await self._put_parts(first, pieces)
         return self._come.bytes
 
     def _put_whole(self, piece: Piece) -> None:
@@ -52,19 +51,16 @@ class S3Stream:
         self._come.check(self._sha256)
         self._send(piece, self._sha256, {})
 
-    async def _put_parts(self, first: Piece, second: Piece, others: AsyncIterator[Piece]) -> None:
+    async def _put_parts(self, piece: Piece, others: AsyncGenerator[Piece, None]) -> None:
         upload = await self._uploads.begin(self._key)
         parts: list[StoredPart] = []
 
-        async def send(piece: Piece) -> None:
-            number = len(parts) + 1
-            parts.append(await to_its_end(self._link.run(self._key, self._put_part, upload, number, piece)))
-
         try:
-            await send(first)
-            await send(second)
-            async for piece in others:
-                await send(piece)
+            while piece:
+                put = self._link.run(self._key, self._put_part, upload, len(parts) + 1, piece)
+                parts.append(await to_its_end(put))
+                piece.clear()  # out of memory before the next one is gathered
+                piece = await anext(others, [])
             self._come.check(self._sha256)
             await self._uploads.complete(self._key, upload, parts)
         except BaseException as error:
