@@ -17,6 +17,14 @@ class StoreFault(VarangerError):
     """The store answered with bytes that are not the recorded ones. Retried, never a reason for quarantine."""
 
 
+class ContentDiffers(VarangerError):
+    """A stream ended with bytes that have another sha256 than was promised."""
+
+    def __init__(self, size: int, sha256: str, promised: str) -> None:
+        super().__init__(f"{size} bytes came with sha256 {sha256}, promised was {promised}")
+        self.sha256 = sha256
+
+
 class ObjectMissing(VarangerError):
     """No object under that key."""
 

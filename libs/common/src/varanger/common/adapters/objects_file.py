@@ -22,6 +22,7 @@ from typing import IO, ParamSpec, TypeVar
 from uuid import uuid4
 
 from varanger.common.adapters.object_keys import check_key, is_key_part
+from varanger.common.adapters.pieces import Piece, Sha256Of, in_pieces, to_its_end
 from varanger.common.errors import DependencyDown, ObjectMissing
 from varanger.common.ports.objects import Joined, StoredObject
 
@@ -35,6 +36,8 @@ _LEFT_OVER_AFTER_S = 3600.0
 _NOT_THERE = (FileNotFoundError, NotADirectoryError, IsADirectoryError)
 _NO_LINKS = {errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EXDEV}
 """What file systems without hard links (exFAT on an SD card) answer."""
+_PIECE_BYTES = 1 << 20
+"""Of a stream, gathered before it is hashed and written."""
 _LIST_BATCH = 1000
 
 
@@ -55,6 +58,34 @@ class FileObjectStore:
     async def put(self, key: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> None:
         """Write, flush, rename, flush the folder. The content type stays in the key's ending."""
         await self._run(key, self._put, self._path(key), data)
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, sha256: str) -> int:
+        """As a put, written and hashed as it comes."""
+        path, temporary = self._path(key), self._temporary / uuid4().hex
+        come = Sha256Of()
+        file = await to_its_end(self._run(key, temporary.open, "xb"))
+
+        def write(piece: Piece) -> None:
+            come.add(piece)
+            file.writelines(piece)
+
+        def show() -> None:
+            come.check(sha256)
+            file.flush()
+            os.fsync(file.fileno())
+            self._show(temporary, path)
+
+        def let_go() -> None:
+            temporary.unlink(missing_ok=True)
+            file.close()
+
+        try:
+            async for piece in in_pieces(chunks, _PIECE_BYTES):
+                await to_its_end(self._run(key, write, piece))
+            await to_its_end(self._run(key, show))
+        finally:
+            await to_its_end(self._run(key, let_go))
+        return come.bytes
 
     async def get(self, key: str) -> bytes:
         """The whole object."""

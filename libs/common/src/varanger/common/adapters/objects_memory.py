@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from varanger.common.adapters.object_keys import check_key
+from varanger.common.adapters.pieces import Sha256Of
 from varanger.common.clock import now
 from varanger.common.errors import ObjectMissing
 from varanger.common.ports.objects import Joined, StoredObject
@@ -23,6 +24,17 @@ class MemoryObjectStore:
         """As the port says."""
         content = await asyncio.to_thread(data.read_bytes) if isinstance(data, Path) else bytes(data)
         self._objects[check_key(key)] = (content, StoredObject(key, len(content), now()))
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, sha256: str) -> int:
+        """As the port says, but for the memory."""
+        check_key(key)
+        come, whole = Sha256Of(), []
+        async for chunk in chunks:
+            come.add([chunk])
+            whole.append(chunk)
+        come.check(sha256)
+        await self.put(key, b"".join(whole))
+        return come.bytes
 
     async def get(self, key: str) -> bytes:
         """As the port says."""

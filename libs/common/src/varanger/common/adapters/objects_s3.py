@@ -20,6 +20,7 @@ from urllib3.response import BaseHTTPResponse
 from varanger.common.adapters.direct_uploads_s3 import S3DirectUploads
 from varanger.common.adapters.object_keys import check_key
 from varanger.common.adapters.s3_link import S3Link
+from varanger.common.adapters.s3_stream import S3Stream
 from varanger.common.errors import DependencyDown, ObjectMissing
 from varanger.common.ports.direct_uploads import DirectUploads
 from varanger.common.ports.objects import Joined, StoredObject
@@ -37,11 +38,15 @@ class S3ObjectStore:
         self._link = S3Link(url, threads=threads)
         self._client = self._link.client
         self._bucket = self._link.bucket
-        self.direct: DirectUploads | None = S3DirectUploads(self._link)
+        self.direct: DirectUploads = S3DirectUploads(self._link)
 
     async def put(self, key: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> None:
         """One PUT, or a multipart upload for more than one part."""
         await self._link.ask(check_key(key), self._put, key, data, content_type)
+
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, sha256: str) -> int:
+        """In pieces of 8 MiB, each in memory before the store hears of it."""
+        return await S3Stream(self._link, self.direct, check_key(key), sha256).put(chunks)
 
     async def get(self, key: str) -> bytes:
         """The whole object."""

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, unquote, urlsplit
 
 import urllib3
 from minio import Minio
+from minio.credentials.providers import StaticProvider
 from minio.error import InvalidResponseError, MinioException, S3Error
 from urllib3.exceptions import HTTPError, ProtocolError
 
@@ -32,18 +33,20 @@ class S3Link:
             raise ValueError("VARANGER_OBJECTS_URL: s3://key:secret@host:port/bucket needs a host and one bucket")
         timeout_s = float(query.get("timeout", "10"))
         self._where = f"{parts.netloc.rpartition('@')[2]}/{self.bucket}"
-        self._http = urllib3.PoolManager(
+        self.http = urllib3.PoolManager(
             timeout=urllib3.Timeout(connect=timeout_s, read=timeout_s), maxsize=threads, retries=False
         )
+
+        self.region = query.get("region", "us-east-1")
+        self.credentials = StaticProvider(unquote(parts.username or ""), unquote(parts.password or ""))
 
         def client(address: str, *, secure: bool) -> Minio:
             return Minio(
                 address,
-                access_key=unquote(parts.username or ""),
-                secret_key=unquote(parts.password or ""),
+                credentials=self.credentials,
                 secure=secure,
-                region=query.get("region", "us-east-1"),
-                http_client=self._http,
+                region=self.region,
+                http_client=self.http,
             )
 
         self.client = client(parts.netloc.rpartition("@")[2], secure=query.get("secure", "true").lower() != "false")
@@ -64,7 +67,7 @@ class S3Link:
         self, key: str, work: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs
     ) -> _Answer:
         """Run what may be run twice."""
-        return await self.run(key, lambda: _once_more(work, *args, **kwargs))
+        return await self.run(key, lambda: once_more(work, *args, **kwargs))
 
     async def run(
         self, key: str, work: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs
@@ -95,13 +98,13 @@ class S3Link:
     async def close(self) -> None:
         """Wait for what is under way, let threads and connections go."""
         await asyncio.to_thread(self._threads.shutdown)
-        self._http.clear()
+        self.http.clear()
 
     def _make_bucket(self) -> None:
         if self._bucket_seen:
             return
         with self._bucket_lock:
-            if not self._bucket_seen and not _once_more(self.client.bucket_exists, self.bucket):
+            if not self._bucket_seen and not once_more(self.client.bucket_exists, self.bucket):
                 try:
                     self.client.make_bucket(self.bucket)
                 except S3Error as error:
@@ -117,7 +120,7 @@ class S3Link:
             return False
 
 
-def _once_more(work: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs) -> _Answer:
+def once_more(work: Callable[_Given, _Answer], *args: _Given.args, **kwargs: _Given.kwargs) -> _Answer:
     """Call, and once again where the connection was dropped: stores close idle ones. For idempotent calls."""
     try:
         return work(*args, **kwargs)

@@ -43,6 +43,18 @@ class ObjectStore(Protocol):
     async def put(self, key: str, data: bytes | Path, *, content_type: str = "application/octet-stream") -> None:
         """Store the bytes, or a local file's bytes, replacing what was there. Durable on return, never half visible."""
 
+    async def put_stream(self, key: str, chunks: AsyncIterator[bytes], *, sha256: str) -> int:
+        """Store what comes if it has this sha256 (in hex); how many bytes. Memory independent of its size.
+
+        What was under the key is replaced, durable on return, never half visible. Where the stream raises, or has
+        another sha256, nothing is stored and nothing temporary stays. A stream comes once: it cannot be tried again.
+
+        Raises:
+            ContentDiffers: all of it came, with another sha256.
+            DependencyDown: as always; the object may be there for all that.
+            Exception: whatever the stream raised.
+        """
+
     async def get(self, key: str) -> bytes:
         """The whole object. Raises ObjectMissing."""
 

@@ -5,7 +5,7 @@ the loser removes its own object, and nobody else's, and answers `duplicate`.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -130,6 +130,26 @@ async def accept_upload(
         raise
     await _remove(objects, (key for media_id, key in ours.items() if media_id not in won))
     return verdicts
+
+
+async def place(
+    objects: ObjectStore, sender: Sender, given_path: str, chunks: AsyncIterator[bytes], sha256: str
+) -> ReceivedFile:
+    """Bring a file into the store as it comes. `accept_upload` takes it, or removes it.
+
+    Raises:
+        ContentDiffers: it has another sha256; nothing was kept.
+        DependencyDown: the store did not answer.
+        Exception: whatever the chunks raised; nothing was kept.
+    """
+    source = Placed(new_id())
+    key = incoming_key(sender.deployment.project_id, source.media_id)
+    try:
+        size = await objects.put_stream(key, chunks, sha256=sha256)
+    except (DependencyDown, asyncio.CancelledError):
+        await _remove(objects, [key])  # it may be there for all that
+        raise
+    return ReceivedFile(given_path, source, sha256, size)
 
 
 async def offer_again(catalog: Catalog, sender: Sender, given_path: str, sha256: str) -> Verdict | None:

@@ -1,7 +1,6 @@
 """Files by their sha256: ask which are unknown, then put each under its own, as often as a bad link needs."""
 
-import tempfile
-from pathlib import Path
+from collections.abc import AsyncGenerator
 from typing import Annotated
 from uuid import UUID
 
@@ -9,9 +8,8 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, Field
 
 from varanger.api.adapters import upload_rows
-from varanger.api.application.accept_upload import ReceivedFile, Sender, offer_again
+from varanger.api.application.accept_upload import Sender, offer_again, place
 from varanger.api.domain.access import Scope
-from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.inputs import Input
 from varanger.api.gateway.intake import (
     Backlog,
@@ -26,8 +24,8 @@ from varanger.api.gateway.intake import (
 )
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import GatewayDep, Uploader, check
-from varanger.api.gateway.spool import SpooledFile, TooLarge, spool_file
 from varanger.common.catalog.tables import Deployment
+from varanger.common.errors import ContentDiffers
 from varanger.common.telemetry import metrics
 from varanger.common.telemetry.trace import continue_trace
 from varanger.common.words import Lane
@@ -116,29 +114,33 @@ async def put_file(
     if sender.lane is Lane.BULK:
         backlog: Backlog = request.app.state.backlog
         await backlog.check(gateway)
-    with tempfile.TemporaryDirectory(prefix="varanger-upload-", dir=gateway.spool_folder) as folder:
-        file = await _receive(request, gateway, path, digest, Path(folder))
-        received = ReceivedFile(path, file.path, file.sha256, file.bytes)
-        [verdict] = await take_in(gateway, sender, [received], new=True)
+    body = _body(request, path, gateway.settings.max_file_bytes)
+    try:
+        received = await place(gateway.objects, sender, path, body, digest)
+    except ContentDiffers as error:
+        raise Problem(
+            422,
+            f"{path!r}: the bytes that came have sha256 {error.sha256}, the address says {digest}; nothing was kept. "
+            "Read the file again: it may have changed, or been damaged on the way",
+        ) from error
+    [verdict] = await take_in(gateway, sender, [received], new=True)
     if verdict.verdict == "duplicate":
         response.status_code = 200
     return told(verdict)
 
 
-async def _receive(request: Request, gateway: Gateway, path: str, digest: str, folder: Path) -> SpooledFile:
-    """The whole body, on disk, with the sha256 that was promised."""
-    limit = gateway.settings.max_file_bytes
-    try:
-        file = await spool_file(unless_silent(request.stream()), path, folder / "file", limit)
-    except TooLarge as error:
-        raise Problem(413, str(error)) from error
+async def _body(request: Request, path: str, limit: int) -> AsyncGenerator[bytes, None]:
+    """The body as it comes.
+
+    Raises:
+        Problem: 413 at the first byte over the limit, 408 for a silent client, 400 where less came than announced.
+    """
+    came = 0
+    async for chunk in unless_silent(request.stream()):
+        came += len(chunk)
+        if came > limit:
+            raise Problem(413, f"{path!r} is larger than {limit} bytes, the limit for one file")
+        yield chunk
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced) != file.bytes:
-        raise Problem(400, f"{file.bytes} bytes came, Content-Length announced {announced}; send the file again")
-    if file.sha256 != digest:
-        raise Problem(
-            422,
-            f"{path!r}: the bytes that came have sha256 {file.sha256}, the address says {digest}; nothing was kept. "
-            "Read the file again: it may have changed, or been damaged on the way",
-        )
-    return file
+    if announced.isdecimal() and int(announced) != came:
+        raise Problem(400, f"{came} bytes came, Content-Length announced {announced}; send the file again")
