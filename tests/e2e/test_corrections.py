@@ -95,9 +95,12 @@ async def test_a_correction_after_classification_moves_times_events_and_exports_
     kept = ("media_id", "name", "export_name", "original_path", "sha256")
     again = table(run.client.export_names, run, tmp_path, template="default")
     assert [[row[name] for name in kept] for row in again] == [[row[name] for name in kept] for row in names["default"]]
-    exported = table(run.client.export_names, run, tmp_path, template="bohner")
-    assert len(exported) == len(names["bohner"])
-    assert not {row["export_name"] for row in exported} & {row["export_name"] for row in names["bohner"]}
+    exported = {row["media_id"]: row for row in table(run.client.export_names, run, tmp_path, template="bohner")}
+    assert exported.keys() == after.keys()
+    for row in names["bohner"]:
+        dated = f"{deployment.location_id}_{after[row['media_id']].captured_at_local.date()}_"
+        assert exported[row["media_id"]]["export_name"].startswith(dated)
+        assert not row["export_name"].startswith(dated)
     corrected = table(run.client.final_table, run, tmp_path)
     local = {one.name: one.captured_at_local for one in after.values()}
     assert len(corrected) == len(rows)
