@@ -26,7 +26,7 @@ def bursts(tmp_path_factory):
 
 
 def table(write, run, folder, **options):
-    """A table of the project's, its rows by a media's own name."""
+    """The rows of a table that the client writes."""
     path = folder / "table.csv"
     write(run.project, path, **options)
     with path.open(newline="") as file:
@@ -34,10 +34,10 @@ def table(write, run, folder, **options):
 
 
 async def stored(s3_url, project):
-    """Key, size and time of every object of the project but those on their way."""
+    """Key, size and time of every original and view of the project."""
     store = open_object_store(s3_url)
     try:
-        return [one async for kind in ("media", "views") for one in store.list(f"{kind}/{project}/")]
+        return [one for kind in ("media", "views") async for one in store.list(f"{kind}/{project}/")]
     finally:
         await store.close()
 
@@ -92,10 +92,15 @@ async def test_a_correction_after_classification_moves_times_events_and_exports_
     assert all(one.event_end == events[event].event_end + FAST for event, one in moved.items())
     assert await stored(s3_url, run.project) == objects
 
-    assert table(run.client.export_names, run, tmp_path, template="default") == names["default"]
-    exported = table(run.client.export_names, run, tmp_path, template="bohner")
-    assert len(exported) == len(names["bohner"])
-    assert not {row["name"] for row in exported} & {row["name"] for row in names["bohner"]}
+    kept = ("media_id", "name", "export_name", "original_path", "sha256")
+    again = table(run.client.export_names, run, tmp_path, template="default")
+    assert [[row[name] for name in kept] for row in again] == [[row[name] for name in kept] for row in names["default"]]
+    exported = {row["media_id"]: row for row in table(run.client.export_names, run, tmp_path, template="bohner")}
+    assert exported.keys() == after.keys()
+    for row in names["bohner"]:
+        dated = f"{deployment.location_id}_{after[row['media_id']].captured_at_local.date()}_"
+        assert exported[row["media_id"]]["export_name"].startswith(dated)
+        assert not row["export_name"].startswith(dated)
     corrected = table(run.client.final_table, run, tmp_path)
     local = {one.name: one.captured_at_local for one in after.values()}
     assert len(corrected) == len(rows)

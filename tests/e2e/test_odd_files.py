@@ -75,10 +75,8 @@ def test_a_zip_counts_as_its_files_and_a_misnamed_one_is_released_for_another_de
     assert stats["received"] == 1 + len(card)
     assert (stats["media"], stats["duplicate"], stats["quarantined"], stats["failed"]) == (3, 2, 4, 0)
     entries = [run.client.one_media(each) for each in archive.entries]
-    assert [one.original_path for one in entries] == [f"card.zip/{name}" for name, _ in card]
-    states = ["media", "media", "duplicate", "duplicate", *["quarantined"] * 4]
-    assert Counter(one.state for one in entries) == Counter(states)
-    assert [one.state for one in entries][3:] == states[3:]
+    assert {one.original_path for one in entries} == {f"card.zip/{name}" for name, _ in card}
+    assert Counter(one.state for one in entries) == {"media": 2, "duplicate": 2, "quarantined": 4}
     held = {one.original_name: one for one in run.client.quarantine(run.project)}
     assert {name: one.reason for name, one in held.items()} == {
         "IMG_0004.JPG": "extension_mismatch",

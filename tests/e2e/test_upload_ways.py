@@ -3,6 +3,7 @@
 import shutil
 
 import pytest
+from tests.e2e.system import wait_until
 from tests.integration.app.test_reingest import WAYS, by_form, by_presigned, files_of, name_of, names
 
 pytestmark = pytest.mark.timeout(400)
@@ -10,9 +11,9 @@ pytestmark = pytest.mark.timeout(400)
 
 @pytest.fixture(scope="module")
 def card(season, tmp_path_factory):
-    """Six of the season's images, in two folders."""
+    """Four of the season's images, in two folders."""
     folder = tmp_path_factory.mktemp("ways") / "card"
-    images = [one for one in season.media if one.deployment_id == season.deployments[0].deployment_id][:6]
+    images = [one for one in season.media if one.deployment_id == season.deployments[0].deployment_id][:4]
     for number, one in enumerate(images):
         to = folder / "DCIM" / f"{100 + number % 2}RECNX" / f"IMG_{number // 2:04d}.JPG"
         to.parent.mkdir(parents=True, exist_ok=True)
@@ -20,26 +21,26 @@ def card(season, tmp_path_factory):
     return folder
 
 
-def test_no_way_changes_a_name_or_adds_a_media(running_system, new_run, card):
+def test_no_way_changes_a_name_or_adds_a_media(new_run, card):
     files = files_of(card)
-    first = new_run("form")
-    first.client.put_deployment(first.project, "d", location_id="ridge")
-    assert by_form(first.client, first.project, "d", files, card) == ["accepted"] * len(files)
-    first.settle()
-    before = names(first.client, first.project)
+    run = new_run("form")
+    client, first = run.client, run.project
+    client.put_deployment(first, "d", location_id="ridge")
+    assert by_form(client, first, "d", files, card) == ["accepted"] * len(files)
+    run.settle()
+    before = names(client, first)
     assert len({name for name, _ in before.values()}) == len(files)
 
-    for way, send in (WAYS | {"presigned": by_presigned(first.url, first.key)}).items():
-        other = running_system.new_run(f"{first.project}-{way}")
-        other.client.put_deployment(other.project, "d", location_id="ridge")
-        assert send(other.client, other.project, "d", files[::-1], card.parent) == ["accepted"] * len(files), way
-        assert send(first.client, first.project, "d", files[::-1], card.parent) == ["duplicate"] * len(files), way
-        assert other.settle()["media"] == len(files), way
-        again = names(other.client, other.project)
-        assert {digest: name for digest, (name, _) in again.items()} == {
-            digest: name for digest, (name, _) in before.items()
-        }, way
-    assert first.settle()["media"] == len(files)
-    assert names(first.client, first.project) == before
-    paths = {one.original_path for one in first.client.media(first.project, state="media")}
+    for way, send in (WAYS | {"presigned": by_presigned(run.url, run.key)}).items():
+        other = f"{first}-{way}"
+        client.create_project(other)
+        client.put_deployment(other, "d", location_id="ridge")
+        assert send(client, other, "d", files[::-1], card.parent) == ["accepted"] * len(files), way
+        assert send(client, first, "d", files[::-1], card.parent) == ["duplicate"] * len(files), way
+        wait_until(lambda other=other: client.stats(other).media == len(files), 60, run.logs)
+        again = {digest: name for digest, (name, _) in names(client, other).items()}
+        assert again == {digest: name for digest, (name, _) in before.items()}, way
+    assert run.settle()["media"] == len(files)
+    assert names(client, first) == before
+    paths = {one.original_path for one in client.media(first, state="media")}
     assert paths == {name_of(file, card) for file in files}
