@@ -226,6 +226,8 @@ async def test_a_completion_that_was_cut_short_is_finished_by_the_next(
         broken.setattr(trusted.pair.objects if cut_at == "copy" else direct_upload, cut_at, down)
         assert (await trusted.complete(told, parts)).status_code == 503
     assert (await trusted.pair.rows(Upload)) == []
+    if cut_at == "_read":
+        assert [item.key async for item in trusted.pair.objects.list("incoming/")] == []
     assert (await trusted.complete(told, parts)).json()["verdict"] == "accepted"
     [upload] = await trusted.pair.rows(Upload)
     await sweep_rowless(trusted.pair.catalog, trusted.pair.objects, 0)

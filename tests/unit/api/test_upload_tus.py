@@ -69,6 +69,14 @@ def user(house) -> TusUser:
     return TusUser(house)
 
 
+async def test_what_was_told_at_the_creation_is_told_again(user):
+    told = f"filename {b64('../ä/IMG_0001.JPG')},is_confidential,filetype {b64('image/jpeg')}"
+    at = (await user.create(5, Upload_Metadata=told)).headers["location"]
+    assert (await user.head(at)).headers["upload-metadata"] == told
+    assert (await user.patch(at, 0, b"photo")).status_code == 204
+    assert (await user.head(at)).headers["upload-metadata"] == told
+
+
 async def test_a_file_in_pieces_is_accepted_like_any_other(house, user):
     created = await user.create(len(PHOTO), hashlib.sha256(PHOTO).hexdigest())
     assert created.status_code == 201

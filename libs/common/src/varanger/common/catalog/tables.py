@@ -457,6 +457,8 @@ class PartialUpload(SQLModel, table=True):
     key_id: UUID | None = None
     """Whose key began it; nobody else's goes on with it."""
     original_path: str
+    upload_metadata: str | None = None
+    """tus: the header as the client sent it, which every HEAD tells again."""
     lane: str
     bytes: int | None = Field(default=None, sa_type=BigInteger)
     """As announced."""

@@ -6,6 +6,7 @@ that is exchanged at any moment cannot count (docs/decisions/0015-presigned-uplo
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from varanger.api.adapters import partial_rows
 from varanger.api.application.accept_upload import Sender, Verdict, incoming_key
@@ -20,7 +21,7 @@ from varanger.api.application.partial_uploads import (
     verdict_of,
 )
 from varanger.common.catalog.tables import PartialUpload
-from varanger.common.errors import ObjectMissing
+from varanger.common.errors import DependencyDown, ObjectMissing
 from varanger.common.ids import new_id
 from varanger.common.ports.direct_uploads import DirectUploads, StoredPart
 from varanger.common.ports.objects import Joined
@@ -67,7 +68,14 @@ async def complete(
         # Aborted before, or just now finished by another request.
         return await told_again(ports, upload)
     try:
-        verdict = await count_whole(ports, upload, sender, media_id, await _read(ports, placed))
+        found = await _read(ports, placed)
+    except BaseException:
+        # The next try copies again: what this one copied would lie there for a day.
+        with suppress(DependencyDown):
+            await ports.objects.delete(placed)
+        raise
+    try:
+        verdict = await count_whole(ports, upload, sender, media_id, found)
     except WrongBytes:
         await ports.objects.delete(key)
         raise

@@ -1,5 +1,6 @@
 """`create_app`: what the gateway is made of, in the order a request meets it."""
 
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from varanger.api.gateway.endpoints import (
 from varanger.api.gateway.idempotency import Repeats, install_replay
 from varanger.api.gateway.limits import Limits, Metered
 from varanger.api.gateway.problems import install_problem_handlers
+from varanger.api.gateway.spool import remove_left_overs
 from varanger.api.gateway.tus_protocol import Tus
 from varanger.common.catalog import Catalog
 from varanger.common.ports.bus import Bus
@@ -80,6 +82,7 @@ def create_app(
         local_reader: let a person on this very machine look without a key (`security.py`); the embedded mode does.
         spool_folder: where uploads are spooled; None: the system's temporary folder (`TMPDIR`).
     """
+    remove_left_overs(spool_folder or Path(tempfile.gettempdir()))
     app = _routes()
     progress = Progress(settings.stall_after_s)
     ready = Health("api", progress, {"catalog": catalog.ping, "objects": objects.ping, "bus": bus.ping})

@@ -17,6 +17,8 @@ LARGEST_JSON_BYTES = 16 << 20
 LET_THROUGH_BYTES = 64 << 20
 """Clients that cannot read while they send (most of Python's) see the answer if their body ends within this."""
 LINGER_S = 2.0
+LONGEST_SILENCE_S = 300.0
+"""A client that sends nothing for this long is gone, whatever its connection says."""
 
 
 class Bodies:
@@ -59,11 +61,18 @@ class _Body:
         self.ended = False
 
     async def receive(self) -> Message:
-        message = await self._next()
+        message = await (self._next() if self._limit is None or self.ended else self._next_in_time())
         self._read += len(message.get("body", b""))
         if self._limit is not None and self._read > self._limit:
             raise HTTPException(413, f"the body is larger than {self._limit} bytes, the limit for anything but files")
         return message
+
+    async def _next_in_time(self) -> Message:
+        try:
+            async with asyncio.timeout(LONGEST_SILENCE_S):
+                return await self._next()
+        except TimeoutError as error:
+            raise HTTPException(408, f"nothing came for {LONGEST_SILENCE_S:g} seconds; send it again") from error
 
     async def _next(self) -> Message:
         message = await self._receive()

@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel
 from varanger.api.adapters import deployment_rows, upload_rows
 from varanger.api.application.accept_upload import ReceivedFile, Sender, Verdict, accept_upload
 from varanger.api.domain.access import Scope
+from varanger.api.gateway.bodies import LONGEST_SILENCE_S
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import GatewayDep, Uploader, check
@@ -27,9 +28,6 @@ _STREAMED = (
 )
 BULK_RETRY_AFTER_S = 30
 BACKLOG_FRESH_S = 2.0
-
-LONGEST_SILENCE_S = 300.0
-"""A client that sends nothing for this long is gone, whatever its connection says."""
 
 
 def is_digest(given: str) -> str:

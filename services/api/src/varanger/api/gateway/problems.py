@@ -71,14 +71,21 @@ def as_problem(error: Problem | HTTPException | DependencyDown) -> Problem:
 
 def invalid(errors: Iterable[Mapping[str, Any]]) -> Problem:
     """422 from pydantic's errors: `errors[{field, problem}]`, and all of it as one sentence."""
-    named = [
-        {
-            "field": ".".join(str(part) for part in _within(error["loc"])) or "body",
-            "problem": error["msg"].removeprefix("Value error, "),
-        }
-        for error in errors
-    ]
+    named = [{"field": _field(error), "problem": _problem(error)} for error in errors]
     return Problem(422, "; ".join(f"{each['field']}: {each['problem']}" for each in named), errors=named)
+
+
+def _field(error: Mapping[str, Any]) -> str:
+    # Of what is no JSON, the place is a number of bytes.
+    return "body" if error["type"] == "json_invalid" else ".".join(map(str, _within(error["loc"]))) or "body"
+
+
+def _problem(error: Mapping[str, Any]) -> str:
+    if error["type"] == "json_invalid":
+        return f"it is no JSON: {error['ctx']['error']} (at {error['loc'][-1]})"
+    if error["loc"] == ("body",):
+        return f"{error['msg']}; send JSON, with Content-Type: application/json"
+    return str(error["msg"]).removeprefix("Value error, ")
 
 
 def _within(place: tuple[Any, ...]) -> tuple[Any, ...]:

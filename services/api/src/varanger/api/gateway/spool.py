@@ -2,13 +2,22 @@
 
 import asyncio
 import hashlib
+import shutil
+import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+from varanger.common.errors import DependencyDown
+
 WRITE_AT_BYTES = 1 << 20
 """What is gathered before it is hashed and written, off the event loop, in one go."""
+PREFIX = "varanger-upload-"
+"""What each request's folder is called."""
+LEFT_OVER_AFTER_S = 86_400.0
+"""A folder in which nothing was written for this long was left by a gateway that was killed."""
 
 
 class TooLarge(Exception):
@@ -99,9 +108,24 @@ class Spool:
             self._writing.result()
 
     def _write(self, gathered: bytearray, *, last: bool) -> None:
-        if self._file is None:
-            self._file = self._path.open("wb")
         self._hash.update(gathered)
-        self._file.write(gathered)
-        if last:
-            self._file.close()
+        try:
+            if self._file is None:
+                self._file = self._open()
+            self._file.write(gathered)
+            if last:
+                self._file.close()
+        except OSError as error:  # a full disk is no fault of the file
+            raise DependencyDown(f"the disk for uploads: {error.strerror}") from error
+
+    def _open(self) -> IO[bytes]:
+        return self._path.open("wb")
+
+
+def remove_left_overs(parent: Path) -> None:
+    """Remove folders of requests below `parent` that no gateway writes to any more; another one's stay."""
+    limit = time.time() - LEFT_OVER_AFTER_S
+    for folder in parent.glob(f"{PREFIX}*"):
+        with suppress(OSError):  # somebody else's, or removed meanwhile
+            if all(path.stat().st_mtime < limit for path in (folder, *folder.iterdir())):
+                shutil.rmtree(folder)

@@ -24,7 +24,7 @@ from varanger.api.gateway.intake import (
 from varanger.api.gateway.multipart import Form, FormLimits, MalformedForm, spool_form
 from varanger.api.gateway.problems import Problem
 from varanger.api.gateway.security import GatewayDep, Uploader
-from varanger.api.gateway.spool import TooLarge
+from varanger.api.gateway.spool import PREFIX, TooLarge
 from varanger.common.catalog.tables import Deployment
 from varanger.common.telemetry.trace import continue_trace
 from varanger.common.words import Lane
@@ -84,7 +84,7 @@ async def upload_media(
     backlog: Backlog = request.app.state.backlog
     if lane is Lane.BULK:
         await backlog.check(gateway)
-    with tempfile.TemporaryDirectory(prefix="varanger-upload-", dir=gateway.spool_folder) as folder:
+    with tempfile.TemporaryDirectory(prefix=PREFIX, dir=gateway.spool_folder) as folder:
         form = await _receive(request, gateway, Path(folder))
         fields = {f"the form's {name}": Lane(form.fields[name]) for name in LANE_FIELDS if name in form.fields}
         chosen = one_lane({"the query's lane": lane, **fields}) or Lane.LIVE

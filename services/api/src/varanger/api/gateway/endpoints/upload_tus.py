@@ -103,6 +103,8 @@ async def tus_head(request: Request, gateway: GatewayDep, caller: TusCaller, upl
     upload = await begun_upload(gateway, caller, upload_id, KIND)
     upload = await _finished(request, gateway, caller, upload)
     headers = {"Upload-Length": str(upload.bytes), "Cache-Control": "no-store"}
+    if upload.upload_metadata is not None:
+        headers["Upload-Metadata"] = upload.upload_metadata
     return Response(status_code=200, headers=headers | tus.standing(upload))
 
 
@@ -155,6 +157,7 @@ def _announced(request: Request, gateway: Gateway, caller: Caller, deployment: D
         kind=KIND,
         key_id=caller.key_id,
         original_path=safe_path(told["filename"]),
+        upload_metadata=request.headers["upload-metadata"],
         lane=lane,
         bytes=length,
         sha256=told.get("sha256"),

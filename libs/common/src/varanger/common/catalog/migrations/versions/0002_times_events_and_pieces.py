@@ -64,6 +64,7 @@ def upgrade() -> None:
     sa.Column('kind', sa.String(), nullable=False),
     sa.Column('key_id', sa.Uuid(), nullable=True),
     sa.Column('original_path', sa.String(), nullable=False),
+    sa.Column('upload_metadata', sa.String(), nullable=True),
     sa.Column('lane', sa.String(), nullable=False),
     sa.Column('bytes', sa.BigInteger(), nullable=True),
     sa.Column('sha256', sa.String(), nullable=True),
