@@ -6,6 +6,7 @@ encoders about ten.
 """
 
 import re
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 import numpy as np
@@ -51,14 +52,14 @@ def _scans_until(path: Path, enough: int) -> int:
     Marker by marker to the image's end: what stands inside its metadata, or behind its end, as a film or the rest of
     an overwritten file does, is not decoded.
     """
-    data = memoryview(np.memmap(path, np.uint8, "r"))
     scans, place = 0, 0
-    for _ in range(_MOST_SEGMENTS):
-        marker = _SEGMENT.search(data, place)
-        if marker is None or marker[1][0] == _END or scans == enough:
-            return scans
-        scans += marker[1][0] == _SCAN
-        place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as data:
+        for _ in range(_MOST_SEGMENTS):
+            marker = _SEGMENT.search(data, place)
+            if marker is None or marker[1][0] == _END or scans == enough:
+                return scans
+            scans += marker[1][0] == _SCAN
+            place = marker.end() + int.from_bytes(data[marker.end() : marker.end() + 2])
     return enough
 
 
