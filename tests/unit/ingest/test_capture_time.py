@@ -19,6 +19,7 @@ ORIGINAL, DIGITIZED, CHANGED, MAKER_NOTE = (
         ("2019:07:08 08:00:00.123", datetime(2019, 7, 8, 8)),
         ("2019:07:08 08:00:00+02:00", datetime(2019, 7, 8, 8)),
         ("2019-07-08T08:00:01", datetime(2019, 7, 8, 8, 0, 1)),
+        ("2019: 7: 8  8: 5: 1", datetime(2019, 7, 8, 8, 5, 1)),
         ("2019:7:8 8:05", datetime(2019, 7, 8, 8, 5)),
         ("2011-01-24 7:56:05 PM", datetime(2011, 1, 24, 19, 56, 5)),
         ("2011-01-24 12:56:05 am", datetime(2011, 1, 24, 0, 56, 5)),
@@ -84,7 +85,10 @@ def test_sub_seconds_and_offset_inside_the_date():
         (-9, "-09:00"),
         (0, "+00:00"),
         ("-6 -6", "-06:00"),
+        ([-6, -6], "-06:00"),
         ("+0530", "+05:30"),
+        ("+530", "+05:30"),
+        (-1000, "-10:00"),
         ("+05:30", "+05:30"),
         ("Z", "+00:00"),
         (5.5, "+05:30"),
@@ -97,6 +101,12 @@ def test_sub_seconds_and_offset_inside_the_date():
 )
 def test_offsets_however_they_are_written(said, offset):
     assert capture_time({ORIGINAL: "2019:05:14 17:14:52", "ExifIFD:TimeZoneOffset": said}).utc_offset == offset
+
+
+@pytest.mark.parametrize("tag", ["IFD0:CreateDate", "XMP-exif:DateTimeDigitized", "XMP-xmp:CreateDate"])
+def test_a_date_of_digitizing_counts_wherever_it_stands(tag):
+    said = capture_time({tag: "2019:05:14 17:14:52", CHANGED: "2024:01:04 00:00:00"})
+    assert said.at == datetime(2019, 5, 14, 17, 14, 52)
 
 
 def test_an_offset_is_reported_without_a_date_too():

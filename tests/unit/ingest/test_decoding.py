@@ -96,9 +96,12 @@ def test_what_is_transparent_is_shown_on_white(saved):
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_the_view_is_turned_upright(draw, saved, exif, orientation):
-    data = draw(200, 100, exif=exif(orientation=orientation))
-    view = decode_view(saved(data), file_types.JPEG, orientation=orientation)
+@pytest.mark.parametrize("file_type", [file_types.JPEG, file_types.PNG, file_types.TIFF, file_types.WEBP])
+def test_the_view_is_turned_upright(draw, saved, exif, file_type, orientation):
+    data = draw(200, 100, kind=file_type.name, exif=exif(orientation=orientation))
+    path = saved(data)
+    view = decode_view(path, file_type, orientation=orientation)
+    assert read_size(path, file_type) == (200, 100)
     upright = ImageOps.exif_transpose(opened(data))
     assert opened(view.data).size == upright.size
     assert (view.original_width, view.original_height) == (200, 100)

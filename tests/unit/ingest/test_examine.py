@@ -3,6 +3,7 @@ import zipfile
 from datetime import datetime
 
 import pytest
+from PIL.PngImagePlugin import PngInfo
 
 from varanger.common.messages import Mend
 from varanger.common.settings import Settings
@@ -36,6 +37,17 @@ def test_a_good_image_with_its_own_words(draw, exif, saved):
     assert found.metadata.make == "BUSHNELL"
     assert "install exiftool" in found.metadata.reader
     assert found.flags == ()
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_an_orientation_in_xmp_turns_nothing(draw, saved, kind):
+    """Viewers do not ask there either, and both readers shall show one view."""
+    packet = b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:Description tiff:Orientation="6"/></x:xmpmeta>'
+    chunks = PngInfo()
+    chunks.add_itxt("XML:com.adobe.xmp", packet.decode())
+    path = saved(draw(kind=kind, **({"pnginfo": chunks} if kind == "PNG" else {"xmp": packet})))
+    found = examine(path, name="a")
+    assert found.flags == (Flag.NO_DATE,)
 
 
 def test_a_png_named_jpg_is_quarantined_with_both_types_named(draw, saved):

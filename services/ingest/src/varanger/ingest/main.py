@@ -2,8 +2,6 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import structlog
 
@@ -14,6 +12,7 @@ from varanger.common.process import Service, Wiring, run_process
 from varanger.common.settings import Settings
 from varanger.common.telemetry.health import Progress
 from varanger.ingest.adapters import open_metadata_reader
+from varanger.ingest.adapters.workbench import open_workbench
 from varanger.ingest.application.examine import Examiner
 from varanger.ingest.application.ingest_media import IngestMedia
 
@@ -45,12 +44,12 @@ async def build(wiring: Wiring) -> Service:
 
 def build_ingest(settings: Settings, objects: ObjectStore, resources: ExitStack, progress: Progress) -> IngestMedia:
     """The handler, with its threads, its metadata reader and its workbench, which end with `resources`."""
-    workbench = resources.enter_context(TemporaryDirectory(prefix="varanger-ingest-"))
+    workbench = resources.enter_context(open_workbench())
     reader = open_metadata_reader(threads=settings.threads)
     _log.info("ingest.metadata_reader", reader=reader.name)
-    examiner = resources.enter_context(closing(Examiner(reader, settings)))
+    examiner = resources.enter_context(closing(Examiner(reader, settings, workbench)))
     pool = resources.enter_context(ThreadPoolExecutor(settings.threads, thread_name_prefix="ingest"))
-    return IngestMedia(objects, examiner, pool=pool, workbench=Path(workbench), progress=progress)
+    return IngestMedia(objects, examiner, pool=pool, workbench=workbench, progress=progress)
 
 
 def main() -> None:

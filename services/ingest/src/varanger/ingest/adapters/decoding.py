@@ -12,9 +12,10 @@ from typing import NamedTuple
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
-from PIL import Image, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL.TiffImagePlugin import TiffImageFile
 
-from varanger.ingest.domain.file_types import JPEG, FileType
+from varanger.ingest.domain.file_types import JPEG, TIFF, FileType
 from varanger.ingest.domain.verdict import ImageUnreadable, QuarantineReason, decoding_failed
 from varanger.ingest.domain.view import QUALITY, View, enough_can_be_seen, fit
 
@@ -43,7 +44,7 @@ def read_size(path: Path, file_type: FileType) -> tuple[int, int]:
         ImageUnreadable: there is no such header.
     """
     with _open(path, file_type) as image:
-        return image.size
+        return _size_as_stored(image)
 
 
 def decode_view(path: Path, file_type: FileType, *, orientation: int = 1) -> View:
@@ -53,15 +54,22 @@ def decode_view(path: Path, file_type: FileType, *, orientation: int = 1) -> Vie
         ImageUnreadable: the decoder did not reach the image's end, and of a JPEG not enough to be worth showing.
     """
     with _open(path, file_type) as header:
-        (width, height), mode = header.size, header.mode
-    decoded = _decode(path, file_type, fit(width, height), mode)
+        size, mode, stored = fit(*header.size), header.mode, _size_as_stored(header)
+    decoded = _decode(path, file_type, size, mode)
     image = Image.fromarray(decoded.pixels)
-    if image.size != fit(width, height):
-        image = image.resize(fit(width, height), Image.Resampling.BILINEAR)
-    if orientation in _UPRIGHT:
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BILINEAR)
+    if orientation in _UPRIGHT and file_type is not TIFF:  # Pillow has turned that itself
         image = image.transpose(_UPRIGHT[orientation])
     data = simplejpeg.encode_jpeg(np.ascontiguousarray(image), quality=QUALITY, colorsubsampling="420")
-    return View(data, width, height, decoded.damaged, decoded.truncated)
+    return View(data, *stored, decoded.damaged, decoded.truncated)
+
+
+def _size_as_stored(image: Image.Image) -> tuple[int, int]:
+    """Pillow gives a TIFF's size as it will be when turned upright, which is done while loading it."""
+    if isinstance(image, TiffImageFile):
+        return image.tag_v2[ExifTags.Base.ImageWidth], image.tag_v2[ExifTags.Base.ImageLength]
+    return image.size
 
 
 class _Decoded(NamedTuple):

@@ -37,6 +37,8 @@ class PillowExifReader:
         """As the port says."""
         try:
             with Image.open(path, formats=_FORMATS) as image:
+                for packet in ("xmp", "XML:com.adobe.xmp"):  # Pillow takes an orientation from there, and nothing else
+                    image.info.pop(packet, None)
                 exif = image.getexif()
                 return {
                     **_group("IFD0", dict(exif), ExifTags.TAGS),

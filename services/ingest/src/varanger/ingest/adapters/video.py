@@ -35,13 +35,21 @@ _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 """numpy would reserve address space per core."""
 
 
-def decode_video(path: Path, file_type: FileType, limits: VideoLimits) -> Video | Quarantine:
+def decode_video(
+    path: Path, file_type: FileType, limits: VideoLimits, workbench: Path | None = None
+) -> Video | Quarantine:
     """Measure the video and make views of the frames sampled from it; or why it cannot be media.
+
+    Args:
+        path: the file.
+        file_type: what it is by its bytes.
+        limits: what it may cost.
+        workbench: an existing folder for views until they are read back; the system's without.
 
     Raises:
         OSError: this machine cannot decode videos at all, or its disk failed; nothing is said about the file.
     """
-    with TemporaryDirectory(prefix="varanger-video-") as folder:
+    with TemporaryDirectory(prefix="varanger-video-", dir=workbench) as folder:
         task = {"path": str(path.resolve()), "format": _format(path, file_type), "folder": folder, **asdict(limits)}
         try:
             ended = subprocess.run(  # noqa: S603 - our own program

@@ -42,10 +42,17 @@ class Examined:
 
 
 class Examiner:
-    """Examines files with one metadata reader and one set of limits. Its methods block: call them from threads."""
+    """Examines files with one metadata reader and one set of limits. Its methods block: call them from threads.
 
-    def __init__(self, reader: MetadataReader, settings: Settings) -> None:
+    Args:
+        reader: asked first for a file's tags.
+        settings: the limits.
+        workbench: an existing folder for what stands on disk between decoding and reading; the system's without.
+    """
+
+    def __init__(self, reader: MetadataReader, settings: Settings, workbench: Path | None = None) -> None:
         self._reader = reader
+        self._workbench = workbench
         self._second_reader = PillowExifReader()
         self._max_pixels = settings.max_pixels
         self._video_limits = VideoLimits(
@@ -116,7 +123,7 @@ class Examiner:
     def _examine_video(self, path: Path, file_type: FileType, found: Callable[..., Examined]) -> Examined:
         _, metadata, unread = self._read_metadata(path)
         with metrics.STAGE_SECONDS.labels("ingest_video").time():
-            outcome = decode_video(path, file_type, self._video_limits)
+            outcome = decode_video(path, file_type, self._video_limits, self._workbench)
         if isinstance(outcome, Quarantine):
             return found(outcome, metadata=metadata)
         flags = _noticed(

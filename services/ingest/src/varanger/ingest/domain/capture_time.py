@@ -9,7 +9,7 @@ from typing import Any
 from varanger.ingest.domain.tag_values import utc_offset
 
 _DATE = re.compile(
-    r"\s*(\d{4})[:/.-](\d{1,2})[:/.-](\d{1,2})[ T]+(\d{1,2}):(\d{1,2})(?::(\d{1,2}))?(?!\d)"
+    r"\s*(\d{4})[:/.-] ?(\d{1,2})[:/.-] ?(\d{1,2})[ T]+(\d{1,2}): ?(\d{1,2})(?:: ?(\d{1,2}))?(?!\d)"
     r"(\.\d+)?\s*([AaPp][Mm])?\s*(Z|[+-]\d{1,2}(?::?\d{2})?)?"
 )
 _YEARS = range(1900, 2200)
@@ -40,8 +40,11 @@ _SOURCES = (
     _Source("ExifIFD:DateTimeOriginal", "ExifIFD:SubSecTimeOriginal", "ExifIFD:OffsetTimeOriginal"),
     _Source("ExifIFD:CreateDate", "ExifIFD:SubSecTimeDigitized", "ExifIFD:OffsetTimeDigitized"),
     _Source("IFD0:DateTimeOriginal", "IFD0:SubSecTimeOriginal", "IFD0:OffsetTimeOriginal"),
+    _Source("IFD0:CreateDate", "IFD0:SubSecTimeDigitized", "IFD0:OffsetTimeDigitized"),
     _Source("Reconyx:DateTimeOriginal"),
     _Source("XMP-exif:DateTimeOriginal"),
+    _Source("XMP-exif:DateTimeDigitized"),
+    _Source("XMP-xmp:CreateDate"),
     _Source("IFD0:ModifyDate", "ExifIFD:SubSecTime", "ExifIFD:OffsetTime"),
     _Source("RIFF:DateTimeOriginal"),
     _Source("Keys:CreationDate"),

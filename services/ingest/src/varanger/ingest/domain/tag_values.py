@@ -5,7 +5,7 @@ import re
 from decimal import Decimal
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?")
-_OFFSET = re.compile(r"([+-])(\d{1,2}):?(\d{2})?")
+_OFFSET = re.compile(r"([+-])(\d{1,2}?):?(\d{2})?(?!\d)")
 _LARGEST_OFFSET_MIN = 14 * 60
 """Kiribati keeps UTC+14; no zone is further from UTC on either side."""
 
@@ -21,10 +21,12 @@ def printable(letters: str) -> str:
 
 
 def number(value: object) -> float | None:
-    """A finite number, from a number or from text that begins with one (`"100 100"`: the first of several values).
+    """A finite number, from a number or from text that begins with one: the first of several values, `"100 100"`.
 
     ExifTool writes a rational with a zero below as `undef` or `inf`; that is no number.
     """
+    if isinstance(value, list):  # so are several values given by Pillow, and of XMP by ExifTool
+        value = value[0] if value else None
     if isinstance(value, bool):
         return None
     if isinstance(value, str):
@@ -67,13 +69,18 @@ def switch(value: object) -> bool | None:
 
 
 def utc_offset(value: object) -> str | None:
-    """`+HH:MM` of `"+02:00"`, `"+0200"`, `"Z"`, or of a number of hours as EXIF's TimeZoneOffset has it (`-6`)."""
+    """`+HH:MM` of `"+02:00"`, `"+0200"`, `"Z"`, or of a number of hours as EXIF's TimeZoneOffset has it (`-6`).
+
+    ExifTool leaves `-1000`, which is ten hours, without quotes.
+    """
     if isinstance(value, str):
         if value.strip().upper() == "Z":
             return "+00:00"
         if found := _OFFSET.match(value.strip()):
             sign, hours, minutes = found.groups()
             return _offset_of((int(hours) * 60 + int(minutes or 0)) * (-1 if sign == "-" else 1))
+    if isinstance(value, int) and abs(value) >= 100:
+        return utc_offset(f"{value:+}")
     hours_away = number(value)
     return None if hours_away is None else _offset_of(hours_away * 60)
 
