@@ -11,9 +11,11 @@ from sqlalchemy import func, select
 from sqlmodel import col
 from tests.contract.catalog.cards import accept, change, expected, follow, metadata, partition, record
 
+from varanger.api.adapters import event_rows
 from varanger.common.catalog import Catalog, open_catalog
 from varanger.common.catalog.migrate import migrate
 from varanger.common.catalog.tables import Media
+from varanger.common.ids import new_id
 from varanger.common.messages import MediaClassified, MediaMetadata, MediaStored, Message
 from varanger.common.words import Prediction, Purpose
 
@@ -123,3 +125,17 @@ async def test_two_recorders_at_once_on_one_deployment_find_the_same_events_and_
     async with catalog.reading() as session:
         labelled = select(func.count()).select_from(Media).where(col(Media.label) == "vole")
         assert await session.scalar(labelled) == len(facts)
+
+
+async def test_a_chain_longer_than_a_query_has_room_for_is_changed_all_the_same(catalog: Catalog) -> None:
+    [fact] = await accept(catalog, "d", [metadata(0)])
+    await record(catalog, [fact])
+    [(event_id, members)] = await partition(catalog, "d")
+    [media_id] = members
+    others = [new_id() for _ in range(70_000)]
+    async with catalog.writing() as session:
+        await event_rows.change_media(session, {media_id: {"event_id": "another"}}, others)
+        names = [event_id, *(str(other) for other in others)]
+        assert set(await event_rows.events(session, "p", names)) == {event_id}
+        await event_rows.remove_empty(session, ("p", "d"), names)
+        assert await event_rows.events(session, "p", [event_id]) == {}

@@ -275,6 +275,28 @@ async def test_the_answer_of_the_release_put_in_force_last_is_shown(catalog: Cat
         assert media.label == "lemming"
 
 
+async def test_a_promotion_and_the_way_back_change_what_answered_media_show(catalog: Catalog) -> None:
+    await make_project(catalog, FIRST, SECOND)
+    both, one = await accept(catalog, 2)
+    first = [stored(both), stored(one), classified(both, FIRST, "vole"), classified(one, FIRST, "vole")]
+    await fact_recorder(catalog)([say(fact) for fact in [*first, classified(both, SECOND, "lemming")]])
+
+    async def shown(release: ReleaseManifest, previous: ReleaseManifest) -> list[tuple[str | None, str | None]]:
+        fact = ReleasePromoted(release_id=release.release_id, previous_release_id=previous.release_id)
+        await release_recorder(catalog)([say(fact)])
+        async with catalog.reading() as session:
+            media = [await session.get_one(Media, media_id) for media_id in (both, one)]
+            return [(each.label, each.release_id) for each in media]
+
+    async with catalog.writing() as session:
+        await promote(session, "p", SECOND.release_id, expected=FIRST.release_id, by="test")
+    assert await shown(SECOND, FIRST) == [("lemming", SECOND.release_id), ("vole", FIRST.release_id)]
+    async with catalog.writing() as session:
+        await rollback(session, "p", expected=SECOND.release_id, by="test")
+    assert await shown(FIRST, SECOND) == [("vole", FIRST.release_id)] * 2
+    assert await states(catalog) == {"media": 2}
+
+
 async def test_the_relay_sends_live_before_bulk_and_marks_what_was_confirmed(catalog: Catalog) -> None:
     await make_project(catalog)
     ids = await accept(catalog, 2)

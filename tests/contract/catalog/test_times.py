@@ -17,13 +17,14 @@ from tests.contract.catalog.cards import NOON, accept, change, expected, follow,
 from varanger.api.application.apply_deployments import DeploymentApplier
 from varanger.api.application.exports import export_final_table
 from varanger.api.application.record_releases import register
+from varanger.api.application.release_quarantined import release_quarantined
 from varanger.api.application.set_date import set_date
 from varanger.common.adapters.objects_file import FileObjectStore
 from varanger.common.catalog import Catalog, migrations, open_catalog
 from varanger.common.catalog.migrate import migrate
-from varanger.common.catalog.tables import Deployment, DeploymentHistory, Event, Media
+from varanger.common.catalog.tables import Deployment, DeploymentHistory, Event, Media, Outbox, Upload
 from varanger.common.ids import new_id
-from varanger.common.messages import MediaClassified, MediaStored, ReleaseRegistered
+from varanger.common.messages import Envelope, MediaClassified, MediaStored, MediaUploaded, Mend, ReleaseRegistered
 from varanger.common.releases import ReleaseManifest, StageModel
 from varanger.common.words import Prediction, Purpose
 
@@ -181,11 +182,20 @@ async def test_a_catalog_from_before_events_gets_them(catalog_url: str) -> None:
         assert rows[0].captured_at_utc is not None
         assert rows[0].captured_at_utc.isoformat() == "2026-06-01T11:00:00+00:00"
     assert await follow(catalog) == 0
+    async with catalog.reading() as session:
+        held = (await session.scalars(select(Upload))).one()
+    assert held.state == "quarantined"
+    await release_quarantined(catalog, held.media_id, Mend(), deployment_id=None, by="hb")
+    async with catalog.reading() as session:
+        sent = Envelope.from_body((await session.scalars(select(Outbox))).one().body).payload
+        assert isinstance(sent, MediaUploaded)
+        assert (sent.media_id, sent.incoming_key, sent.intake_number) == (held.media_id, "quarantine/p/zip", 2)
+        assert (await session.get_one(Upload, held.media_id)).state == "pending"
     await catalog.close()
 
 
 def _old_rows(connection: Any) -> None:
-    """A deployment with an offset and three media, as the first tables had them."""
+    """A deployment with an offset, three media and a zip that nobody could take apart then, as the first tables had them."""
     utc = "2026-06-01 10:00:00+00"
     connection.execute(text(f"INSERT INTO project (project_id, title, created_at) VALUES ('p', '', '{utc}')"))  # noqa: S608
     connection.execute(
@@ -193,6 +203,22 @@ def _old_rows(connection: Any) -> None:
             "INSERT INTO deployment (project_id, deployment_id, location_id, camera_setup, blind_periods, time_zone,"  # noqa: S608
             f" clock_correction_s, created_at) VALUES ('p', 'd', 'site', 'default', '[]', 'Etc/UTC', -3600, '{utc}')"
         )
+    )
+    zipped = {"id": new_id().hex, "sha": "a" * 64, "utc": "2026-06-01 10:00:00+00:00"}
+    connection.execute(
+        text(
+            "INSERT INTO upload (media_id, project_id, deployment_id, sha256, bytes, original_name, incoming_key, lane,"
+            " state, received_at, progress_at, swept_at) VALUES (:id, 'p', 'd', :sha, 1, 'card.zip', 'incoming/p/zip',"
+            " 'live', 'quarantined', :utc, :utc, :utc)"
+        ),
+        zipped,
+    )
+    connection.execute(
+        text(
+            "INSERT INTO quarantine (media_id, project_id, deployment_id, key, sha256, bytes, reason, detail,"
+            " quarantined_at) VALUES (:id, 'p', 'd', 'quarantine/p/zip', :sha, 1, 'unsupported_type', '', :utc)"
+        ),
+        zipped,
     )
     for second in (0, 30, 600):
         media_id = new_id()

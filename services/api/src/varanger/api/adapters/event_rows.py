@@ -1,9 +1,10 @@
 """Queries on events and the shots they are made of."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import UUID
 
 from sqlalchemy import delete, exists, select, tuple_, union_all, update
@@ -15,6 +16,12 @@ from varanger.common.catalog.tables import Deployment, Event, Media
 
 MOST_SPANS = 50
 """Stretches of time that are asked for in one query: SQLite joins at most 500 selects."""
+
+MOST_IDS = 10_000
+"""Ids in one query: PostgreSQL takes at most 65,535 values, SQLite may take 32,766. A chain of shots that never pauses can
+be longer."""
+
+Id = TypeVar("Id")
 
 DeploymentKey = tuple[str, str]
 """Project and deployment id."""
@@ -141,33 +148,42 @@ async def change_media(
     """
     if not changes:
         return
-    ids = sorted({*changes, *also_locked})
-    await session.execute(
-        select(col(Media.media_id)).where(col(Media.media_id).in_(ids)).order_by(col(Media.media_id)).with_for_update()
-    )
+    for ids in _some(sorted({*changes, *also_locked})):
+        await session.execute(
+            select(col(Media.media_id))
+            .where(col(Media.media_id).in_(ids))
+            .order_by(col(Media.media_id))
+            .with_for_update()
+        )
     await session.execute(update(Media), [{"media_id": media_id, **changes[media_id]} for media_id in sorted(changes)])
 
 
 async def events(session: ReadSession, project_id: str, event_ids: Collection[str]) -> dict[str, Event]:
     """Those of these events that are there."""
-    found = await session.scalars(
-        select(Event).where(col(Event.project_id) == project_id, col(Event.event_id).in_(event_ids))
-    )
-    return {event.event_id: event for event in found}
+    found: dict[str, Event] = {}
+    for ids in _some(event_ids):
+        query = select(Event).where(col(Event.project_id) == project_id, col(Event.event_id).in_(ids))
+        found |= {event.event_id: event for event in await session.scalars(query)}
+    return found
 
 
 async def remove_empty(session: WriteSession, key: DeploymentKey, event_ids: Collection[str] | None = None) -> None:
     """Remove those of these events (None: of all of the deployment's) that no media is of any more."""
-    if event_ids is not None and not event_ids:
-        return
     query = delete(Event).where(
         col(Event.project_id) == key[0],
         col(Event.deployment_id) == key[1],
         ~exists().where(col(Media.project_id) == col(Event.project_id), col(Media.event_id) == col(Event.event_id)),
     )
-    if event_ids is not None:
-        query = query.where(col(Event.event_id).in_(event_ids))
-    await session.execute(query, execution_options={"synchronize_session": False})
+    queries = [query] if event_ids is None else [query.where(col(Event.event_id).in_(ids)) for ids in _some(event_ids)]
+    for each in queries:
+        await session.execute(each, execution_options={"synchronize_session": False})
+
+
+def _some(ids: Iterable[Id]) -> Iterator[list[Id]]:
+    """As many at a time as one query may ask for; in their order."""
+    left = iter(ids)
+    while some := list(islice(left, MOST_IDS)):
+        yield some
 
 
 async def page(

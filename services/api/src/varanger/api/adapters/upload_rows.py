@@ -90,6 +90,12 @@ async def insert_first(session: WriteSession, uploads: Sequence[Upload]) -> set[
     return set(inserted.scalars())
 
 
+async def lock(session: WriteSession, media_id: UUID | None) -> None:
+    """Change what is known of a file alone, as the recorder does: before a letter about it is taken, never after."""
+    if media_id is not None:
+        await session.execute(select(col(Upload.media_id)).where(col(Upload.media_id) == media_id).with_for_update())
+
+
 async def bulk_backlog(session: ReadSession, limit: int) -> int:
     """Files of the bulk lane that wait for ingest or for an answer; counted up to `limit`, so it stays cheap.
 

@@ -8,6 +8,7 @@ from sqlalchemy import select, update
 from sqlmodel import col
 
 from varanger.api import PRODUCER, SERVICE
+from varanger.api.adapters import upload_rows
 from varanger.api.application.known_media import KnownMedia
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.history import remember
@@ -48,6 +49,8 @@ async def record_dead_letter(catalog: Catalog, delivery: Delivery) -> None:
     except BadMessage:
         envelope = None
     async with catalog.writing() as session:
+        if envelope is not None and isinstance(envelope.payload, _OfAnswer | _OfIntake):
+            await upload_rows.lock(session, envelope.payload.media_id)
         row = await session.get(DeadLetterRow, row_id, with_for_update=True)
         if row is not None and row.replayed_at is None:
             return
@@ -105,6 +108,7 @@ async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) 
     sent = 0
     for dead_letter_id in dead_letter_ids:
         async with catalog.writing() as session:
+            await upload_rows.lock(session, await _media_of(session, dead_letter_id))
             row = await session.get(DeadLetterRow, dead_letter_id, with_for_update=True)
             if row is None or row.replayed_at is not None or row.queue not in _QUEUES:
                 continue
@@ -128,6 +132,12 @@ async def replay(catalog: Catalog, dead_letter_ids: Sequence[UUID], *, by: str) 
             if row.media_id is not None:
                 await _mark_pending(session, row, row.media_id, by)
     return sent
+
+
+async def _media_of(session: WriteSession, dead_letter_id: UUID) -> UUID | None:
+    return await session.scalar(
+        select(col(DeadLetterRow.media_id)).where(col(DeadLetterRow.dead_letter_id) == dead_letter_id)
+    )
 
 
 async def _move_job(session: WriteSession, job_id: UUID, to: JobState, message: str) -> None:

@@ -1,10 +1,12 @@
-"""Releases that were registered become rows; a promotion makes the media that waited for it be asked for."""
+"""Releases that were registered become rows. After a promotion the media that waited for it are asked for, and those it
+has answered show it."""
 
 from collections.abc import Sequence
 
 from varanger.api import PRODUCER
 from varanger.api.application.promote_release import promote
 from varanger.api.application.request_classification import request_waiting
+from varanger.api.application.show_answers import show_in_force
 from varanger.common.catalog.database import Catalog, WriteSession
 from varanger.common.catalog.tables import Project, Release
 from varanger.common.catalog.upsert import insert_ignore
@@ -26,6 +28,7 @@ def release_recorder(catalog: Catalog) -> Handler:
                         await register(session, envelope.project_id, envelope.payload)
                 case ReleasePromoted():
                     await request_waiting(catalog, envelope.project_id)
+                    await show_in_force(catalog, envelope.project_id)
                 case _:
                     raise BadMessage(f"type: the release recorder takes no {envelope.type}")
         return ()

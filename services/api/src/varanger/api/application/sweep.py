@@ -49,6 +49,9 @@ async def sweep_recorded(catalog: Catalog, objects: ObjectStore) -> bool:
             [(upload.media_id, upload.incoming_key) for upload, _ in found]
         )
         async with catalog.writing() as session:
+            # Locked in one order, as the recorder does, so that neither waits for the other.
+            locked = select(col(Upload.media_id)).where(same).order_by(col(Upload.media_id)).with_for_update()
+            await session.execute(locked)
             await session.execute(update(Upload).where(same).values(swept_at=now()))
     return len(found) == CHUNK
 
