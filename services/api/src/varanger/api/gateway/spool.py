@@ -2,7 +2,6 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
@@ -23,24 +22,6 @@ class SpooledFile:
     path: Path
     sha256: str
     bytes: int
-
-
-async def spool_file(chunks: AsyncIterator[bytes], filename: str, path: Path, limit: int) -> SpooledFile:
-    """The whole body as one file at `path`, whose folder the caller removes whatever happens.
-
-    Raises:
-        TooLarge: more than `limit` bytes; nothing more was read.
-    """
-    spool = Spool(filename, path, limit)
-    try:
-        async for chunk in chunks:
-            spool.add(chunk)
-            await spool.advance()
-        spool.end()
-        await spool.advance()
-        return spool.result()
-    finally:
-        await spool.close()
 
 
 class Spool:
