@@ -251,10 +251,13 @@ async def test_abandoned_uploads_are_tidied_with_or_without_a_row(trusted: Trust
     told = await trusted.begun(CONTENT)
     await trusted.send(told, CONTENT, 1)
     await direct.begin("direct/tundra/0192d3e4-0000-7000-8000-000000000000")
+    await direct.begin("incoming/tundra/0192d3e4-0000-7000-8000-000000000000")
     await tidy_partial_uploads(pair.catalog, pair.objects, 3600)
     assert len(await direct.begun("direct/")) == 2
+    assert len(await direct.begun("incoming/")) == 1
     await tidy_partial_uploads(pair.catalog, pair.objects, 0)
     assert [one.key for one in await direct.begun("direct/")] == [f"direct/tundra/{told['upload_id']}"]
+    assert await direct.begun("incoming/") == []
     async with pair.catalog.writing() as session:
         await session.execute(update(PartialUpload).values(expires_at=now() - timedelta(days=2)))
     assert (await trusted.complete(told, [])).status_code == 410

@@ -64,7 +64,7 @@ class S3Stream:
             self._come.check(self._sha256)
             await self._uploads.complete(self._key, upload, parts)
         except BaseException as error:
-            with suppress(DependencyDown):  # then the sweeper ends it
+            with suppress(DependencyDown):  # then `tidy_partial_uploads` does, after a day
                 await self._uploads.abort(self._key, upload)
             if isinstance(error, ObjectMissing | PartsRefused):
                 raise DependencyDown(f"object store lost an upload: {error}") from error

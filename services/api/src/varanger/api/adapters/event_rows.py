@@ -18,8 +18,8 @@ MOST_SPANS = 50
 """Stretches of time that are asked for in one query: SQLite joins at most 500 selects."""
 
 MOST_IDS = 10_000
-"""Ids in one query: PostgreSQL takes at most 65,535 values, SQLite may take 32,766. A chain of shots that never pauses can
-be longer."""
+"""Ids in one query: PostgreSQL takes at most 65,535 values, SQLite may take 32,766. A chain of shots that never pauses
+can be longer."""
 
 Id = TypeVar("Id")
 

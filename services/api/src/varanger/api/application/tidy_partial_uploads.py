@@ -31,6 +31,7 @@ async def tidy_partial_uploads(catalog: Catalog, objects: ObjectStore, rowless_a
         after = found[-1].upload_id
     if objects.direct is not None:
         await _abort_rowless(ports, objects.direct, rowless_after_s)
+        await _abort_cut_off(objects.direct, rowless_after_s)
 
 
 async def _remove(ports: Ports, upload: PartialUpload) -> None:
@@ -54,4 +55,12 @@ async def _abort_rowless(ports: Ports, direct: DirectUploads, after_s: float) ->
         async with ports.catalog.reading() as session:
             known = await session.get(PartialUpload, UUID(begun.key.rsplit("/", 1)[-1]))
         if known is None:
+            await direct.abort(begun.key, begun.store_upload_id)
+
+
+async def _abort_cut_off(direct: DirectUploads, after_s: float) -> None:
+    """Large files on their way to `incoming/` when their gateway was killed: the store would keep their parts."""
+    limit = now() - timedelta(seconds=after_s)
+    for begun in await direct.begun("incoming/"):
+        if begun.begun_at < limit:
             await direct.abort(begun.key, begun.store_upload_id)

@@ -4,7 +4,6 @@ import asyncio
 import hashlib
 import shutil
 import time
-from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,24 +31,6 @@ class SpooledFile:
     path: Path
     sha256: str
     bytes: int
-
-
-async def spool_file(chunks: AsyncIterator[bytes], filename: str, path: Path, limit: int) -> SpooledFile:
-    """The whole body as one file at `path`, whose folder the caller removes whatever happens.
-
-    Raises:
-        TooLarge: more than `limit` bytes; nothing more was read.
-    """
-    spool = Spool(filename, path, limit)
-    try:
-        async for chunk in chunks:
-            spool.add(chunk)
-            await spool.advance()
-        spool.end()
-        await spool.advance()
-        return spool.result()
-    finally:
-        await spool.close()
 
 
 class Spool:
