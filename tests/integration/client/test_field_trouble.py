@@ -1,12 +1,14 @@
 """`varanger-field` where the gateway refuses or is away, and where the card is bad or gone."""
 
 import io
+import os
 
 import pytest
 from tests.integration.client.field_runs import NAMES, expected, rows, write
 from tests.integration.client.gateways import DEPLOYMENT, PROJECT, gateway_of
 
 from varanger.client import VarangerClient
+from varanger.client.errors import FileChanged
 from varanger.client.field import sending
 from varanger.client.field.ends import Exit
 from varanger.client.field.errands import Loop
@@ -169,3 +171,18 @@ def test_a_file_that_the_gateway_got_more_of_than_it_said_is_gone_on_with(field,
     fake.refuse = late
     assert field("send", card, fake, "--large", "1") == 0
     assert rows(fake) == expected(card)
+
+
+def test_a_fault_of_a_file_whose_name_is_no_utf8_can_be_noted(field, fake, card, monkeypatch):
+    write(card, {os.fsdecode(b"IMG_\xff.JPG"): b"odd"})
+    brought, left = Sender._brought, [1]
+
+    def short(self, entry):
+        if entry.path == b"IMG_\xff.JPG" and left[0]:
+            left[0] -= 1
+            raise FileChanged(f"{os.fsdecode(entry.path)} is shorter than it was")
+        return brought(self, entry)
+
+    monkeypatch.setattr(Sender, "_brought", short)
+    assert field("send", card, fake) == 0
+    assert len(rows(fake)) == 4

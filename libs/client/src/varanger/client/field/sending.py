@@ -1,5 +1,6 @@
 """One errand's way through the journal's steps. Each stage may be cut off anywhere and done again."""
 
+import os
 from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -141,7 +142,7 @@ class Sender:
         except RequestRefused as refused:
             self._refused(entry, refused)
         except (FileChanged, UploadCorrupted) as error:
-            self._look_again(entry, str(error))
+            self._look_again(entry, shown(os.fsencode(str(error))))  # it names the file, as the disk does
         except OSError as error:
             self._not_readable(entry, error)
         else:
