@@ -99,7 +99,7 @@ def test_a_date_behind_an_avis_pictures(reader, tmp_path):
     header = chunk(b"LIST", b"hdrl" + chunk(b"avih", bytes(56)))
     behind = chunk(b"IDIT", b"Mon Sep 12 14:23:00 2011\n\0")
     path = tmp_path / "film.avi"
-    path.write_bytes(chunk(b"RIFF", b"AVI " + header + chunk(b"LIST", b"movi") + behind))
+    path.write_bytes(chunk(b"RIFF", b"AVI " + header + chunk(b"LIST", b"movi" + bytes(64)) + behind))
     assert read_metadata(reader.read(path), "").captured_at == datetime(2011, 9, 12, 14, 23)
 
 
