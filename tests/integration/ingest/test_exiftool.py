@@ -92,6 +92,17 @@ def test_what_has_no_metadata_says_nothing(reader, tmp_path):
     assert read_metadata(reader.read(path), "").captured_at is None
 
 
+def test_a_date_behind_an_avis_pictures(reader, tmp_path):
+    def chunk(name, data):
+        return name + struct.pack("<I", len(data)) + data
+
+    header = chunk(b"LIST", b"hdrl" + chunk(b"avih", bytes(56)))
+    behind = chunk(b"IDIT", b"Mon Sep 12 14:23:00 2011\n\0")
+    path = tmp_path / "film.avi"
+    path.write_bytes(chunk(b"RIFF", b"AVI " + header + chunk(b"LIST", b"movi" + bytes(64)) + behind))
+    assert read_metadata(reader.read(path), "").captured_at == datetime(2011, 9, 12, 14, 23)
+
+
 def test_many_threads_share_a_few_processes(reader, photo):
     paths = {make: photo(f"{make}.jpg", make=make) for make in (f"maker-{number}" for number in range(24))}
     with ThreadPoolExecutor(8) as pool:

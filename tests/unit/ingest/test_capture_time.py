@@ -103,9 +103,19 @@ def test_offsets_however_they_are_written(said, offset):
     assert capture_time({ORIGINAL: "2019:05:14 17:14:52", "ExifIFD:TimeZoneOffset": said}).utc_offset == offset
 
 
-@pytest.mark.parametrize("tag", ["IFD0:CreateDate", "XMP-exif:DateTimeDigitized", "XMP-xmp:CreateDate"])
+@pytest.mark.parametrize("tag", ["IFD0:CreateDate", "XMP-exif:DateTimeDigitized"])
 def test_a_date_of_digitizing_counts_wherever_it_stands(tag):
     said = capture_time({tag: "2019:05:14 17:14:52", CHANGED: "2024:01:04 00:00:00"})
+    assert said.at == datetime(2019, 5, 14, 17, 14, 52)
+
+
+def test_xmps_date_of_the_document_is_no_date_of_taking():
+    assert capture_time({"XMP-xmp:CreateDate": "2019:05:14 17:14:52"}).at is None
+
+
+@pytest.mark.parametrize("tag", ["Keys:CreationDate", "UserData:DateTimeOriginal", "ItemList:ContentCreateDate"])
+def test_a_films_own_words_count_before_its_containers_clock(tag):
+    said = capture_time({tag: "2019:05:14 17:14:52", "QuickTime:CreateDate": "2024:01:04 00:00:00"})
     assert said.at == datetime(2019, 5, 14, 17, 14, 52)
 
 

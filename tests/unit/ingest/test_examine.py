@@ -39,6 +39,11 @@ def test_a_good_image_with_its_own_words(draw, exif, saved):
     assert found.flags == ()
 
 
+def test_the_only_reader_is_not_asked_twice(saved):
+    found = examine(saved(b"\xff\xd8 no image"))
+    assert found.metadata.reader.count("pillow") == 1
+
+
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
 def test_an_orientation_in_xmp_turns_nothing(draw, saved, kind):
     """Viewers do not ask there either, and both readers shall show one view."""

@@ -11,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from decimal import Decimal
 from pathlib import Path
@@ -22,9 +23,11 @@ from varanger.ingest.domain.metadata import RawTags
 from varanger.ingest.ports import MetadataUnread
 
 ANSWER_WITHIN_S = 20.0
-_ARGUMENTS = ("-json", "-n", "-G1", "-fast", "-e")
-"""Numeric values under their family-1 group; nothing is looked for behind the image's end, and nothing worked out from
-other tags (Composite), which takes a quarter of its time and is not kept."""
+_ARGUMENTS = ("-json", "-n", "-G1", "-e")
+"""Numeric values under their family-1 group; nothing is worked out from other tags (Composite), which takes a quarter
+of its time and is not kept."""
+_NOTHING_BEHIND = "-fast"
+"""Nothing is looked for behind an image's end. Not said of RIFF: it would hide what an AVI has behind its pictures."""
 
 _ENDS_WITH_US = '{ cat; printf "%s\\n" -stay_open False; } | { "$0" -stay_open True -@ -; kill -9 0; }'
 """Left alone, ExifTool polls the closed pipe of a killed parent for ever. The relay before it says stop at the pipe's
@@ -54,7 +57,7 @@ class ExifToolReader:
         process = self._idle.get()
         try:
             process = process or _Process(self._executable)
-            answer = process.ask(path, self._answer_within_s)
+            answer = process.ask(path, _arguments(path), self._answer_within_s)
         except BaseException as error:
             # Half an answer may stand in its pipe: never ask it again.
             if process is not None:
@@ -75,6 +78,11 @@ class ExifToolReader:
                 process.kill()
 
 
+def _arguments(path: Path) -> Sequence[str]:
+    with path.open("rb") as file:
+        return _ARGUMENTS if file.read(4) == b"RIFF" else (*_ARGUMENTS, _NOTHING_BEHIND)
+
+
 class _Process:
     """One running ExifTool."""
 
@@ -90,7 +98,7 @@ class _Process:
         self._pipes = (self._popen.stdin, self._popen.stdout)
         self._asked = 0
 
-    def ask(self, path: Path, within_s: float) -> bytes:
+    def ask(self, path: Path, arguments: Sequence[str], within_s: float) -> bytes:
         """Send one file's name, wait for the whole answer.
 
         Raises:
@@ -103,7 +111,7 @@ class _Process:
         question, answer = self._pipes
         if question is None or answer is None:
             raise MetadataUnread("ExifTool runs without pipes")
-        question.write("\n".join(_ARGUMENTS).encode() + b"\n" + name + f"\n-execute{self._asked}\n".encode())
+        question.write("\n".join(arguments).encode() + b"\n" + name + f"\n-execute{self._asked}\n".encode())
         return _read_until(answer.fileno(), f"{{ready{self._asked}}}\n".encode(), within_s)
 
     def kill(self) -> None:

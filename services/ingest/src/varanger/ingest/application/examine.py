@@ -172,6 +172,8 @@ class Examiner:
         try:
             return self._reader.read(path), self._reader.name, False
         except MetadataUnread as first:
+            if isinstance(self._reader, PillowExifReader):  # it would only say the same again
+                return {}, f"{self._reader.name}; {first}", True
             reader = f"{self._second_reader.name}, after {self._reader.name} gave up: {first}"
             try:
                 return self._second_reader.read(path), reader, True
