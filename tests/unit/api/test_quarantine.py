@@ -85,6 +85,7 @@ async def test_a_release_that_cannot_be_names_the_field_and_the_fix(house):
     for body, named in (
         ({"deployment": "nowhere"}, "deployment: project 'tundra' has none called 'nowhere'; make it first"),
         ({"deployment": "no/where"}, "deployment"),
+        ({"captured_at": "0024-05-06T07:08:09"}, "captured_at: the year is 24; give one from 1900 to 2199"),
         ({"captured_at": "2024-05-06T07:08:09+02:00"}, "captured_at: the camera's own time has no zone; leave the"),
         ({"captured_at": "yesterday"}, "captured_at"),
         ({"accept_asis": True}, "did you mean 'accept_as_is'"),

@@ -8,7 +8,6 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import Field
 
 from varanger.api.adapters.media_rows import MediaFilter
 from varanger.api.application.media_queries import (
@@ -22,7 +21,7 @@ from varanger.api.application.set_date import set_date
 from varanger.api.domain.access import EVERY_PROJECT, Caller, Scope, is_withheld
 from varanger.api.gateway.context import Gateway
 from varanger.api.gateway.endpoints.projects import existing_project
-from varanger.api.gateway.inputs import Input
+from varanger.api.gateway.inputs import Input, SaidDate
 from varanger.api.gateway.media_views import (
     MediaPage,
     StatsOut,
@@ -33,7 +32,6 @@ from varanger.api.gateway.media_views import (
 )
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import CallerDep, GatewayDep, Reader, check
-from varanger.common.clock import CameraTime
 from varanger.common.errors import ObjectMissing
 from varanger.common.words import MediaState
 
@@ -121,7 +119,7 @@ async def get_media(gateway: GatewayDep, file: FileDep) -> WholeMedia:
 class MediaChange(Input):
     """What a person may set of a media."""
 
-    captured_at: Annotated[CameraTime, Field(ge=datetime(1900, 1, 1), lt=datetime(2200, 1, 1))]
+    captured_at: SaidDate
     """The camera's own time, without an offset, as its strip in the image or its neighbours tell it: the deployment's
     clock correction applies to it."""
 

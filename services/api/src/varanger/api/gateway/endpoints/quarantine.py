@@ -6,7 +6,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from fastapi.responses import StreamingResponse
-from pydantic import BaseModel, field_validator
+from pydantic import BaseModel
 
 from varanger.api.adapters import quarantine_rows
 from varanger.api.adapters.quarantine_rows import HeldFile
@@ -14,7 +14,7 @@ from varanger.api.application.release_quarantined import DeploymentUnknown, NotQ
 from varanger.api.domain.access import Scope
 from varanger.api.gateway.endpoints.media import streamed
 from varanger.api.gateway.endpoints.projects import existing_project
-from varanger.api.gateway.inputs import Input
+from varanger.api.gateway.inputs import Input, SaidDate
 from varanger.api.gateway.problems import Problem, not_found
 from varanger.api.gateway.security import CallerDep, GatewayDep, Reader, check
 from varanger.common.messages import Mend
@@ -52,17 +52,10 @@ class ReleaseIn(Input):
 
     deployment: DeploymentId | None = None
     """The one it belongs to, where it was sent for another."""
-    captured_at: datetime | None = None
+    captured_at: SaidDate | None = None
     """The camera's own time without an offset, where the file does not say it or says it wrong."""
     accept_as_is: bool = False
     """Take it although its name says another type than its bytes."""
-
-    @field_validator("captured_at")
-    @classmethod
-    def _is_the_cameras_own(cls, value: datetime | None) -> datetime | None:
-        if value is not None and value.tzinfo is not None:
-            raise ValueError("the camera's own time has no zone; leave the offset out, as in 2026-06-01T10:00:00")
-        return value
 
 
 @router.get("/projects/{project}/quarantine")
