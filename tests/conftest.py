@@ -70,9 +70,10 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         )
 
 
-@pytest.fixture(scope="session", autouse=True)
-def plain_tracebacks() -> Iterator[None]:
-    """structlog's default draws tracebacks with all locals, a fifth of a second for each."""
+@pytest.fixture(autouse=True)
+def plain_logs() -> Iterator[None]:
+    """structlog's default draws tracebacks with all locals, a fifth of a second for each. Set for each test, because a
+    test that runs a command has the command set up its own logs, on a stream that ends with it."""
     renderer = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
     structlog.configure(processors=[structlog.processors.add_log_level, renderer])
     yield
