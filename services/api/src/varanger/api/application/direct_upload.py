@@ -1,7 +1,7 @@
 """A presigned upload: its bytes go from the client straight into the object store, and count once they were read there.
 
 What the client wrote is copied to a key that nobody else can write to, and the *copy* is read and hashed. So an object
-that is exchanged at any moment cannot count (docs/decisions/0015-presigned-uploads-are-copied-then-read.md).
+that is exchanged at any moment cannot count (docs/decisions/0013-presigned-uploads-are-copied-then-read.md).
 """
 
 import hashlib
