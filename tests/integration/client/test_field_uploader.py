@@ -67,9 +67,11 @@ def test_a_file_that_changes_on_the_way_is_hashed_again(field, fake, card, monke
             changed.append(1)
             path.write_bytes(b"the camera was still writing it, " * 3)
 
+    before = expected(card)
     fake.refuse = change
     assert field("send", card, fake) == 0
-    assert rows(fake) == expected(card)
+    # Whether the first content was read before the change is a race; what the card holds now must be there either way.
+    assert set(expected(card)) <= set(rows(fake)) <= {*before, *expected(card)}
 
 
 def test_the_lane_and_the_order(field, fake, card):
