@@ -54,7 +54,7 @@ class Loop:
                 self._once(f"{error}; waiting for it")
                 self.sleep(self.every_s)
             else:
-                if at_rest and not self.forever:
+                if at_rest and not self.forever and not self._changed_since():
                     return self._end()
                 if at_rest:
                     self._show()
@@ -79,6 +79,12 @@ class Loop:
             self.sleep(min(settle_s, max(REST_S, settle_s / 4)))
             return False
         return True
+
+    def _changed_since(self) -> bool:
+        """One more look before `send` ends: a file may have been written to after it was read for sending."""
+        self._look_at_s = self.clock()
+        self._look()
+        return self._journal.is_settling(self._errand)
 
     def _look(self) -> None:
         """Look at the folder if it is time."""
