@@ -54,9 +54,10 @@ class Loop:
                 self._once(f"{error}; waiting for it")
                 self.sleep(self.every_s)
             else:
-                if at_rest and not self.forever and not self._changed_since():
-                    return self._end()
-                if at_rest:
+                if at_rest and not self.forever:
+                    if not self._changed_since():
+                        return self._end()
+                elif at_rest:
                     self._show()
                     self.sleep(max(0.0, self._look_at_s - self.clock()))
                 self._show_if_due()
